@@ -1,0 +1,1 @@
+"""restock plans a retailer's or distributor's stock."""

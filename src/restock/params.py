@@ -1,0 +1,229 @@
+"""What changes results: params.yaml mirrored with types, bounds and units, so that a misspelt key fails by name."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from restock.errors import ConfigurationError
+from restock.timeline import Frequency
+
+PARAMS_FILE = "params.yaml"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+FamilyName = Literal["seasonal_naive", "random_forest", "xgboost", "neural"]
+
+
+class Section(BaseModel):
+    """A frozen part of params.yaml that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestParams(Section):
+    """What a batch must keep to be accepted."""
+
+    source: Literal["demo"] = Field(description="What the ingest stage reads where no batch has been ingested yet.")
+    max_rejected_share: Share = Field(description="Share of rejected rows above which a batch is refused.")
+
+
+class SimulationParams(Section):
+    """Size of the demo company."""
+
+    n_skus: int = Field(ge=5, le=100_000, description="Articles.")
+    n_stores: int = Field(ge=1, le=1_000, description="Stores; one warehouse is added.")
+    n_days: int = Field(ge=120, le=3_650, description="Days of history.")
+    first_day: date = Field(description="First day of history.")
+
+
+class FeatureParams(Section):
+    """What the learned families see."""
+
+    lags: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="Periods before the cutoff; 0 is the cutoff.")
+    rolling_windows: tuple[Annotated[int, Field(ge=2)], ...] = Field(description="Window lengths, periods.")
+    known_ahead: tuple[Literal["is_promoted", "unit_price"], ...] = Field(
+        description="Columns whose plan for the horizon is known at the cutoff."
+    )
+    max_stockout_share: Share = Field(
+        description="A period with a larger known share of it without stock is masked as censored."
+    )
+
+
+class ForecastingParams(Section):
+    """What is forecast."""
+
+    frequency: Frequency = Field(description="Length of one period.")
+    horizon: int = Field(ge=1, le=366, description="Periods forecast after the cutoff.")
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        min_length=3, description="Probability levels, increasing, the median among them."
+    )
+    families: tuple[FamilyName, ...] = Field(min_length=1, description="Families to train; seasonal_naive among them.")
+    training_rows: int = Field(ge=1_000, description="Rows sampled from all (series, cutoff, horizon).")
+    training_periods: int = Field(ge=28, description="How far back training rows reach, periods.")
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        if list(self.quantiles) != sorted(set(self.quantiles)) or 0.5 not in self.quantiles:
+            raise ValueError("quantiles must increase, without repeats, and hold 0.5")
+        if "seasonal_naive" not in self.families:
+            raise ValueError("families must hold seasonal_naive: every metric is reported beside it")
+        return self
+
+
+class BacktestParams(Section):
+    """The rolling-origin backtest."""
+
+    n_windows: int = Field(ge=1, le=60, description="How many cutoffs.")
+    step_periods: int = Field(ge=1, description="Periods between two cutoffs.")
+    minimum_history_periods: int = Field(ge=14, description="Periods of history before the oldest cutoff.")
+    refit: Literal["first", "each"] = Field(
+        description="first: fit once before the oldest window; each: fit anew at every cutoff."
+    )
+
+
+class SeasonalNaiveParams(Section):
+    """The baseline: the last season repeated, with the spread of its own past errors."""
+
+    residual_periods: int = Field(ge=14, description="Periods of past errors that make the quantiles.")
+
+
+class RandomForestParams(Section):
+    """scikit-learn's random forest with quantiles from its leaves."""
+
+    n_trees: int = Field(ge=1, le=2_000, description="Trees.")
+    min_samples_leaf: int = Field(ge=1, description="Fewest training rows in a leaf.")
+    max_features: Share = Field(gt=0, description="Share of features tried at a split.")
+    samples_per_leaf: int = Field(ge=1, le=256, description="Training targets kept per leaf for the quantiles.")
+
+
+class XGBoostParams(Section):
+    """Boosted trees: all quantiles in one model, the mean by a Tweedie objective."""
+
+    n_rounds: int = Field(ge=1, le=10_000, description="Boosting rounds.")
+    learning_rate: float = Field(gt=0, le=1, description="Shrinkage of each round.")
+    max_depth: int = Field(ge=1, le=16, description="Deepest tree.")
+    min_child_weight: float = Field(ge=0, description="Smallest sum of weights in a leaf.")
+    subsample: Share = Field(gt=0, description="Share of rows per round.")
+    colsample_bytree: Share = Field(gt=0, description="Share of features per tree.")
+    tweedie_variance_power: float = Field(gt=1, lt=2, description="Tweedie power of the mean's objective.")
+
+
+class NeuralParams(Section):
+    """A mixer-like network over the lookback window, with a quantile head."""
+
+    lookback_periods: int = Field(ge=7, le=1_024, description="Periods of history the network reads.")
+    hidden_units: int = Field(ge=4, le=4_096, description="Width of the blocks.")
+    n_blocks: int = Field(ge=1, le=16, description="Mixer blocks.")
+    dropout_share: Share = Field(lt=1, description="Share of units dropped in training.")
+    epochs: int = Field(ge=1, description="Passes over the training windows.")
+    batch_size: int = Field(ge=1, description="Windows per step.")
+    learning_rate: float = Field(gt=0, description="Adam's step.")
+    training_windows: int = Field(ge=100, description="Windows sampled from all (series, cutoff).")
+
+
+class FamilyParams(Section):
+    """One section a family."""
+
+    seasonal_naive: SeasonalNaiveParams
+    random_forest: RandomForestParams
+    xgboost: XGBoostParams
+    neural: NeuralParams
+
+
+class EvaluationParams(Section):
+    """How series are put into segments."""
+
+    abc_shares: tuple[Share, Share] = Field(description="Cumulative revenue shares at which class A and B end.")
+    intermittence_interval: float = Field(ge=1, description="Mean periods between sales above which intermittent.")
+    variability: float = Field(gt=0, description="Squared coefficient of variation above which erratic.")
+
+
+class PromotionParams(Section):
+    """The promotion gate's paired bootstrap."""
+
+    confidence: Share = Field(gt=0.5, lt=1, description="Confidence that the candidate is better.")
+    n_resamples: int = Field(ge=100, le=100_000, description="Bootstrap resamples.")
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: int = Field(ge=0, lt=2**32, description="Every random number follows from it.")
+    ingest: IngestParams
+    simulation: SimulationParams
+    features: FeatureParams
+    forecasting: ForecastingParams
+    backtest: BacktestParams
+    families: FamilyParams
+    evaluation: EvaluationParams
+    promotion: PromotionParams
+
+
+def merge_values(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes` laid over it, section by section; neither is changed.
+
+    Example:
+        >>> merge_values({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}})
+        {'a': {'x': 1, 'y': 3}}
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        kept = merged.get(key)
+        merged[key] = merge_values(kept, value) if isinstance(kept, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def read_param_values(path: Path, *, profile: str | None = None) -> dict[str, Any]:
+    """Return the plain values of a params.yaml, with a profile of it laid over where one is named.
+
+    Raises:
+        ConfigurationError: the file is missing or not YAML, or has no such profile.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{path} is missing. Run the command in a restock checkout or workspace, or set RESTOCK_WORKSPACE."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not readable YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} must hold a mapping of sections, got {type(values).__name__}.")
+    profiles = values.pop("profiles", {}) or {}
+    if profile is None:
+        return values
+    if profile not in profiles:
+        raise ConfigurationError(f"{path} has no profile {profile!r}, has {sorted(profiles)}.")
+    return merge_values(values, profiles[profile])
+
+
+def parse_params(values: dict[str, Any], *, origin: str = PARAMS_FILE) -> Params:
+    """Return typed params from plain values.
+
+    Raises:
+        ConfigurationError: a key is unknown or missing, or a value is of the wrong type or out of bounds; every fault
+            is named with its path.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} (got {fault['input']!r:.80})"
+            for fault in error.errors()
+        )
+        raise ConfigurationError(
+            f"{origin} is not valid: {faults}. src/restock/params.py describes every key."
+        ) from error
+
+
+def read_params(path: Path, *, profile: str | None = None) -> Params:
+    """Return the typed params of a params.yaml.
+
+    Raises:
+        ConfigurationError: see `read_param_values` and `parse_params`.
+    """
+    return parse_params(read_param_values(path, profile=profile), origin=str(path))

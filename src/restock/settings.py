@@ -1,0 +1,91 @@
+"""Where things run: paths, addresses and limits, from RESTOCK_* variables; nothing here changes results."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from restock.errors import ConfigurationError
+
+WORKSPACE_MARKS = ("params.yaml", "dvc.yaml")
+
+
+def find_workspace(start: Path) -> Path:
+    """Return the nearest folder at or above `start` that holds params.yaml and dvc.yaml, or `start` itself."""
+    for folder in (start, *start.parents):
+        if all((folder / mark).is_file() for mark in WORKSPACE_MARKS):
+            return folder
+    return start
+
+
+class Settings(BaseSettings):
+    """Where things run; each field is set by `RESTOCK_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RESTOCK_", frozen=True, extra="ignore")
+
+    workspace: Path = Field(
+        default_factory=lambda: find_workspace(Path.cwd()), description="Folder that everything a run writes lives in."
+    )
+    mlflow_tracking_uri: SecretStr | None = Field(
+        default=None, description="MLflow server or database; default: sqlite in the workspace."
+    )
+    tokens_file: Path | None = Field(
+        default=None, description="File of hashed API tokens; default: secrets/tokens.json in the workspace."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the services listen on.")
+    forecast_port: int = Field(default=3001, ge=1, le=65535, description="Port of the forecast service.")
+    max_body_bytes: int = Field(default=2_000_000, ge=1_000, description="Largest request body a service reads.")
+    reload_seconds: float = Field(
+        default=1.0, gt=0, le=3600, description="How often a service looks for a newly promoted version."
+    )
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
+
+    @cached_property
+    def root(self) -> Path:
+        """The workspace as an absolute path."""
+        return self.workspace.expanduser().resolve()
+
+    @property
+    def params_file(self) -> Path:
+        """The workspace's params.yaml."""
+        return self.root / "params.yaml"
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the DVC-tracked data: raw, rejected, validated, features, candidates, reports."""
+        return self.root / "data"
+
+    @property
+    def models_dir(self) -> Path:
+        """Folder of the promoted model versions."""
+        return self.root / "models"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking address."""
+        if self.mlflow_tracking_uri is not None:
+            return self.mlflow_tracking_uri.get_secret_value()
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def tokens_path(self) -> Path:
+        """File of the hashed API tokens."""
+        return self.tokens_file or self.root / "secrets" / "tokens.json"
+
+
+def read_settings() -> Settings:
+    """Return the settings in force.
+
+    Raises:
+        ConfigurationError: a RESTOCK_* variable is out of bounds or of the wrong type.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"RESTOCK_{str(f['loc'][0]).upper()}: {f['msg']} (got {f['input']!r})" for f in error.errors()
+        )
+        raise ConfigurationError(f"settings are not valid: {faults}") from error
