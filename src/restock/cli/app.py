@@ -1,0 +1,78 @@
+"""The `restock` command: its groups, its global options, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from restock.cli import bench, contract, demo, ingest, models, serve, stages, token, workspace
+from restock.cli.console import print_error
+from restock.errors import RestockError
+from restock.settings import read_settings
+
+app = typer.Typer(
+    name="restock",
+    help="Plan a retailer's or distributor's stock: ingest sales, train and promote forecasts, serve them.",
+    epilog="Start with `make demo`. Where things run is set by RESTOCK_* variables; what changes results is params.yaml.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"restock {version('restock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def configure(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug logs.", envvar="RESTOCK_DEBUG")
+    ] = False,
+) -> None:
+    """Set up logging once, for whatever command follows."""
+    os.environ["RESTOCK_DEBUG"] = "1" if debug else "0"
+    level = "DEBUG" if debug else read_settings().log_level
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("restock").setLevel(level)
+
+
+ingest.register(app)
+stages.register(app)
+models.register(app)
+serve.register(app)
+token.register(app)
+contract.register(app)
+workspace.register(app)
+demo.register(app)
+bench.register(app)
+
+
+def main() -> None:
+    """Run the command; a RestockError prints its message and exits with its code, without a traceback."""
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except RestockError as error:
+        if os.environ.get("RESTOCK_DEBUG") == "1":
+            raise
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
