@@ -1,0 +1,92 @@
+"""Workspaces: folders of their own in which a run writes everything, beside a checkout that stays clean."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+import restock
+from restock.adapters.storage import write_json, write_text
+from restock.errors import ConfigurationError, RestockError
+from restock.params import PARAMS_FILE, parse_params, read_param_values
+
+logger = logging.getLogger(__name__)
+
+_CODE_LINE = "  - code: src/restock\n"
+
+
+def project_root() -> Path:
+    """Return the checkout that the installed package belongs to.
+
+    Raises:
+        ConfigurationError: the package was not installed from a checkout (`pip install -e .`).
+    """
+    root = Path(restock.__file__).resolve().parents[2]
+    if not (root / "dvc.yaml").is_file():
+        raise ConfigurationError(
+            f"{root} holds no dvc.yaml: restock was not installed from a checkout. Install it there: make setup."
+        )
+    return root
+
+
+def run_dvc(arguments: list[str], *, folder: Path) -> None:
+    """Run a DVC command in `folder`, its telemetry off.
+
+    Raises:
+        RestockError: DVC failed; its own words are in the message.
+    """
+    # The stages call `restock`, which lies beside this interpreter whether or not its environment is activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1", "PATH": path}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip()
+        raise RestockError(f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}: {words}")
+
+
+def create_workspace(folder: Path, *, profile: str | None = None) -> None:
+    """Make `folder` a workspace: params.yaml, dvc.yaml, an empty batch list and DVC; again changes only what differs.
+
+    Args:
+        folder: where; made if missing.
+        profile: profile of the checkout's params.yaml to lay over its values.
+
+    Raises:
+        ConfigurationError: the profile is unknown, or the merged params are not valid.
+    """
+    root = project_root()
+    values = read_param_values(root / PARAMS_FILE, profile=profile)
+    parse_params(values, origin=f"{root / PARAMS_FILE} with profile {profile}")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_if_changed(folder / PARAMS_FILE, yaml.safe_dump(values, sort_keys=False, width=120))
+    code = os.path.relpath(root / "src" / "restock", folder)
+    pipeline = (root / "dvc.yaml").read_text(encoding="utf-8")
+    if _CODE_LINE not in pipeline:
+        raise ConfigurationError(f"{root / 'dvc.yaml'} has no line {_CODE_LINE.strip()!r}, which a workspace replaces.")
+    _write_if_changed(folder / "dvc.yaml", pipeline.replace(_CODE_LINE, f"  - code: {code}\n"))
+    if not (folder / "data" / "batches.json").exists():
+        write_json(folder / "data" / "batches.json", {"batches": []})
+    if not (folder / ".dvc").exists():
+        run_dvc(["init", "--no-scm", "--quiet"], folder=folder)
+        for key in ("core.analytics", "core.check_update"):
+            run_dvc(["config", key, "false"], folder=folder)
+        run_dvc(["remote", "add", "--default", "local", ".dvcstore"], folder=folder)
+    logger.info("workspace %s is ready (profile %s)", folder, profile or "none")
+
+
+def _write_if_changed(path: Path, content: str) -> None:
+    """Write only a file whose content differs, so that DVC sees no change where there is none."""
+    if not path.exists() or path.read_text(encoding="utf-8") != content:
+        write_text(path, content)
