@@ -1,0 +1,108 @@
+"""Background processes that a later command finds again and stops: each leaves a record with its id and start time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from restock.adapters.storage import read_json, write_json
+from restock.errors import NotReadyError, RestockError
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 20.0
+_LOG_TAIL_LINES = 15
+
+
+def find_process(record: Path) -> psutil.Process | None:
+    """Return the running process that `record` names, or None; a reused process id is not mistaken for it."""
+    if not record.exists():
+        return None
+    known = read_json(record)
+    try:
+        process = psutil.Process(int(known["pid"]))
+        is_same = abs(process.create_time() - float(known["created"])) < 1.0
+        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def start_process(
+    command: Sequence[str], *, record: Path, log: Path, environment: Mapping[str, str], folder: Path
+) -> psutil.Process:
+    """Start `command` in the background, in a session of its own, its output going to `log`.
+
+    Raises:
+        RestockError: the process that `record` names runs already.
+    """
+    running = find_process(record)
+    if running is not None:
+        raise RestockError(f"it runs already, as process {running.pid}. Stop it first: restock down.")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        started = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(environment),
+            cwd=folder,
+            start_new_session=True,
+        )
+    process = psutil.Process(started.pid)
+    write_json(record, {"pid": started.pid, "created": process.create_time(), "command": list(command)})
+    logger.info("started process %d, log in %s", started.pid, log)
+    return process
+
+
+def stop_process(record: Path) -> bool:
+    """Stop the process that `record` names, and all its children; return whether one was running."""
+    process = find_process(record)
+    if process is None:
+        record.unlink(missing_ok=True)
+        return False
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    _, alive = psutil.wait_procs(family, timeout=_STOP_SECONDS)
+    for left in alive:
+        logger.warning("process %d did not stop in %.0f s and is killed", left.pid, _STOP_SECONDS)
+        left.kill()
+    psutil.wait_procs(alive, timeout=_STOP_SECONDS)
+    record.unlink(missing_ok=True)
+    return True
+
+
+def wait_until_ready(url: str, *, process: psutil.Process, log: Path, timeout_seconds: float) -> float:
+    """Wait until `url` answers 200 and return the seconds it took.
+
+    Raises:
+        NotReadyError: the process ended, or the time ran out; the end of its log is in the message.
+    """
+    begun = time.monotonic()
+    while True:
+        waited = time.monotonic() - begun
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            raise NotReadyError(f"the service ended before it was ready. Its log {log} ends with:\n{_tail(log)}")
+        try:
+            with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  (our own loopback address)
+                if reply.status == 200:
+                    return waited
+        except (urllib.error.URLError, OSError) as error:
+            logger.debug("not ready yet: %s", error)
+        if waited > timeout_seconds:
+            raise NotReadyError(f"{url} was not ready in {timeout_seconds:.0f} s. The log {log} ends with:\n{_tail(log)}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _tail(log: Path) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:])
