@@ -62,7 +62,7 @@ up: setup ## start the forecast service in the background, for this checkout's p
 
 .PHONY: down
 down: ## stop what `make up` started
-	@if [ -x $(BIN)/restock ]; then $(BIN)/restock down; else echo "nothing to stop: no .venv"; fi
+	@if [ -x $(BIN)/restock ]; then $(BIN)/restock down --workspace . --workspace .demo; else echo "nothing to stop: no .venv"; fi
 
 .PHONY: lock
 lock: setup ## resolve requirements.lock anew from pyproject.toml
