@@ -40,13 +40,10 @@ def run_dvc(arguments: list[str], *, folder: Path) -> None:
     Raises:
         RestockError: DVC failed; its own words are in the message.
     """
-    # The stages call `restock`, which lies beside this interpreter whether or not its environment is activated.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = os.environ | {"DVC_NO_ANALYTICS": "1", "PATH": path}
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
-        env=environment,
+        env=_dvc_environment(folder),
         capture_output=True,
         text=True,
         check=False,
@@ -54,6 +51,28 @@ def run_dvc(arguments: list[str], *, folder: Path) -> None:
     if done.returncode:
         words = (done.stderr or done.stdout).strip()
         raise RestockError(f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}: {words}")
+
+
+def stream_dvc(arguments: list[str], *, folder: Path) -> None:
+    """Run a DVC command in `folder` for someone who watches: its output and progress go to the terminal.
+
+    Raises:
+        RestockError: DVC or the stage it ran failed; the reason stands in the output above.
+    """
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, env=_dvc_environment(folder), check=False)
+    if done.returncode:
+        raise RestockError(
+            f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}; its output above says why."
+        )
+
+
+def _dvc_environment(folder: Path) -> dict[str, str]:
+    """Return the environment for DVC and the stages it runs in `folder`, whatever workspace the caller's names.
+
+    Telemetry is off, and `restock` is found whether or not this interpreter's environment is activated.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | {"DVC_NO_ANALYTICS": "1", "PATH": path, "RESTOCK_WORKSPACE": str(folder.resolve())}
 
 
 def create_workspace(folder: Path, *, profile: str | None = None) -> None:

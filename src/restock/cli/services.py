@@ -33,7 +33,11 @@ def start_forecast_service(settings: Settings) -> float:
         [sys.executable, "-m", "restock", "serve"],
         record=service_record(settings),
         log=log,
-        environment={"RESTOCK_WORKSPACE": str(settings.root)},
+        environment={
+            "RESTOCK_WORKSPACE": str(settings.root),
+            "RESTOCK_HOST": settings.host,
+            "RESTOCK_FORECAST_PORT": str(settings.forecast_port),
+        },
         folder=settings.root,
     )
     address = f"http://{settings.host}:{settings.forecast_port}/readyz"

@@ -1,0 +1,258 @@
+"""`restock demo`: the main job from nothing, in a workspace of its own, with the seconds of every stage."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from restock.cli.console import messages, output
+from restock.cli.services import start_forecast_service, stop_services
+from restock.errors import GateRefusedError, RestockError
+from restock.params import Params, read_params
+from restock.settings import Settings
+
+MODEL_TYPE = "demand_forecasting"
+_TOKEN_NAME = "demo"
+_CHART_HISTORY_PERIODS = 56
+
+
+@dataclass
+class _StageClock:
+    """Seconds per stage, in order."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what runs inside as stage `name`, and say when it begins."""
+        output.rule(f"[bold]{name}[/]", align="left")
+        begun = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - begun
+
+
+def run_demo(
+    folder: Annotated[Path, typer.Option(help="Workspace of the demo.")] = Path(".demo"),
+    keep: Annotated[
+        bool | None,
+        typer.Option("--keep/--stop", help="Leave the service running at the end. Default: only on a terminal."),
+    ] = None,
+) -> None:
+    """Run the main job end to end on the demo company, from nothing to a served forecast.
+
+    Ingests and validates, trains and compares four families, promotes the best, serves it and fetches one forecast.
+    A second run does only what changed.
+    """
+    from restock.adapters.workspace import create_workspace, stream_dvc
+
+    begun = time.monotonic()
+    clock = _StageClock()
+    with clock.stage("workspace"):
+        create_workspace(folder, profile="demo")
+        messages.print(f"everything this run writes lies in {folder}/", highlight=False)
+    settings = _demo_settings(folder)
+    params = read_params(settings.params_file)
+    stages = ["ingest", "validate", "features", *(f"train@{family}" for family in params.forecasting.families), "evaluate"]
+    for stage in stages:
+        with clock.stage(stage):
+            stream_dvc(["repro", "--single-item", stage], folder=settings.root)
+    _print_comparison(settings.data_dir / "reports" / "metrics.json")
+    with clock.stage("promote"):
+        _promote(settings, params)
+    with clock.stage("serve"):
+        stop_services([settings.root])
+        seconds = start_forecast_service(settings)
+        messages.print(f"the forecast service was ready in {seconds:.1f} s", highlight=False)
+    try:
+        with clock.stage("forecast"):
+            token = _issue_token(settings)
+            sku, location = _pick_series(settings.data_dir)
+            _fetch_and_draw(settings, params, token=token, sku=sku, location=location)
+        _print_seconds(clock.seconds, total=time.monotonic() - begun)
+        stays = sys.stdout.isatty() if keep is None else keep
+        _print_next_steps(settings, folder=folder, sku=sku, location=location, stays=stays)
+    except BaseException:
+        stop_services([settings.root])
+        raise
+    if not stays:
+        stop_services([settings.root])
+
+
+def _demo_settings(folder: Path) -> Settings:
+    """Return the settings of the demo's workspace, on the usual port or, where that is taken, on a free one."""
+    settings = Settings(workspace=folder)
+    with socket.socket() as probe:
+        # A port that answers belongs to somebody; the demo's own service of an earlier run is stopped before.
+        stop_services([settings.root])
+        is_taken = probe.connect_ex((settings.host, settings.forecast_port)) == 0
+    if not is_taken:
+        return settings
+    with socket.socket() as free:
+        free.bind((settings.host, 0))
+        port = int(free.getsockname()[1])
+    messages.print(f"port {settings.forecast_port} is taken, the demo uses {port}", highlight=False)
+    return Settings(workspace=folder, forecast_port=port)
+
+
+def _promote(settings: Settings, params: Params) -> None:
+    """Promote the best family; where the gate refuses it (nothing new on a second run), say why and go on."""
+    from restock.cli.models import promote_candidate
+
+    try:
+        promote_candidate(settings, params, reason="make demo: best family on the demo company", promoted_by="make demo")
+    except GateRefusedError as error:
+        if not (settings.models_dir / MODEL_TYPE / "current.json").exists():
+            raise
+        messages.print(f"the version served before stays: {error}", highlight=False)
+
+
+def _issue_token(settings: Settings) -> str:
+    """Return a fresh token that may read forecasts; the demo's earlier one is revoked."""
+    from restock.adapters.storage import write_text
+    from restock.operations.access import Role, create_token, list_tokens, revoke_token
+
+    if any(known.name == _TOKEN_NAME for known in list_tokens(settings.tokens_path)):
+        revoke_token(settings.tokens_path, _TOKEN_NAME)
+    token = create_token(settings.tokens_path, _TOKEN_NAME, role=Role.READER)
+    write_text(settings.tokens_path.with_name("demo.token"), token + "\n", mode=0o600)
+    return token
+
+
+def _pick_series(data_dir: Path) -> tuple[str, str]:
+    """Return a series that sells every day, so that the chart shows a season: the best-selling one."""
+    best = (
+        pl.scan_parquet(data_dir / "validated" / "sales.parquet")
+        .group_by("sku", "location")
+        .agg(pl.col("units_sold").sum())
+        .sort("units_sold", "sku", "location", descending=[True, False, False])
+        .head(1)
+        .collect()
+    )
+    return str(best["sku"][0]), str(best["location"][0])
+
+
+def _fetch_and_draw(settings: Settings, params: Params, *, token: str, sku: str, location: str) -> None:
+    """Fetch one forecast over HTTP and draw it after the history."""
+    from restock.adapters.plots import terminal_chart
+
+    reply = _post(
+        f"{_address(settings)}/forecast",
+        {"sku": sku, "location": location, "horizon": params.forecasting.horizon, "quantiles": [0.1, 0.5, 0.9]},
+        token=token,
+    )
+    cutoff = date.fromisoformat(reply["cutoff"])
+    history = (
+        pl.scan_parquet(settings.data_dir / "validated" / "sales.parquet")
+        .filter(pl.col("sku") == sku, pl.col("location") == location)
+        .filter(pl.col("date") > cutoff - timedelta(days=_CHART_HISTORY_PERIODS))
+        .sort("date")
+        .collect()["units_sold"]
+        .to_list()
+    )
+    periods = reply["periods"]
+    chart = terminal_chart(
+        history,
+        [[value for _, value in sorted(period["quantiles"].items(), key=lambda pair: float(pair[0]))] for period in periods],
+        title=f"{sku} at {location}: units per day, {len(history)} days of sales, then the forecast (median, 80 % band)",
+    )
+    output.print(chart, highlight=False, markup=False)
+    model = reply["model"]
+    output.print(f"made by {model['version']} ({model['family']}), cutoff {cutoff}", highlight=False)
+
+
+def _post(url: str, body: dict[str, Any], *, token: str) -> dict[str, Any]:
+    """Return the JSON reply to a POST on loopback."""
+    request = urllib.request.Request(  # noqa: S310  (our own loopback address)
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
+            answer: dict[str, Any] = json.load(reply)
+            return answer
+    except urllib.error.HTTPError as error:
+        raise RestockError(f"{url} answered {error.code}: {error.read().decode(errors='replace')}") from error
+
+
+def _print_comparison(path: Path) -> None:
+    """Print each family's metrics beside seasonal naive."""
+    families: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))["families"]
+    naive = families["seasonal_naive"]
+    best = min(families, key=lambda family: families[family]["pinball"])
+    table = Table(title="Back-test on the demo company (change against seasonal naive)", title_justify="left")
+    table.add_column("family")
+    columns: dict[str, Callable[[float], str]] = {
+        "pinball": "{:.3f}".format,
+        "wape": "{:.1%}".format,
+        "rmsse": "{:.3f}".format,
+        "bias": "{:+.1%}".format,
+        "coverage_80": "{:.1%}".format,
+    }
+    for column in columns:
+        table.add_column(column, justify="right")
+    for family, metrics in sorted(families.items(), key=lambda pair: pair[1]["pinball"]):
+        cells = [
+            written(metrics[column])
+            + (f" ({metrics[column] / naive[column] - 1:+.0%})" if column in ("pinball", "wape", "rmsse") else "")
+            for column, written in columns.items()
+        ]
+        table.add_row(family, *cells, style="bold green" if family == best else None)
+    output.print(table)
+
+
+def _print_seconds(seconds: dict[str, float], *, total: float) -> None:
+    """Print the seconds of every stage and the peak memory of the largest process."""
+    table = Table(title="Seconds per stage", title_justify="left")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    for stage, taken in seconds.items():
+        table.add_row(stage, f"{taken:.1f}")
+    table.add_row("all", f"{total:.1f}", style="bold")
+    output.print(table)
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    kilobytes = peak / 1024 if sys.platform == "darwin" else peak
+    output.print(f"peak memory of the largest process: {kilobytes / 1024:.0f} MB", highlight=False)
+
+
+def _address(settings: Settings) -> str:
+    return f"http://{settings.host}:{settings.forecast_port}"
+
+
+def _print_next_steps(settings: Settings, *, folder: Path, sku: str, location: str, stays: bool) -> None:
+    """Print the addresses and three commands to try next."""
+    address = _address(settings)
+    body = json.dumps({"sku": sku, "location": location, "horizon": 7})
+    token_file = folder / "secrets" / "demo.token"
+    lines = [
+        f"service   {address}   API description {address}/docs.json   health {address}/readyz",
+        f"report    {folder}/data/reports/evaluation/report.html",
+        "",
+        "Try next:",
+        f'  curl -s {address}/forecast -H "Authorization: Bearer $(cat {token_file})" '
+        f"-H 'Content-Type: application/json' -d '{body}'",
+        f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock models",
+        f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db   # compare the runs",
+        "",
+    ]
+    lines.append("The service keeps running; stop it with: make down" if stays else "The service is stopped now.")
+    output.print("\n".join(lines), highlight=False, markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("demo")(run_demo)
