@@ -19,6 +19,10 @@ class RestockError(Exception):
     http_status: int = 500
     title: str = "restock could not do this"
 
+    def members(self) -> dict[str, object]:
+        """Return what a service adds to its problem details beside the message, ready for JSON."""
+        return {}
+
 
 class ConfigurationError(RestockError):
     """A param or a setting is missing, misspelt or out of bounds."""

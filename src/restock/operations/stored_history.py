@@ -1,0 +1,207 @@
+"""The validated tables as one panel in memory, with an index by sku and location, for requests that name a series."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from restock.adapters.storage import read_table, sha256_of
+from restock.errors import DataError, NotFoundError
+from restock.forecasting.panel import DemandPanel, build_demand_panel
+from restock.schema import Table
+from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
+from restock.timeline import Frequency
+
+HISTORY_TABLES: tuple[Table, ...] = (SALES, PRODUCTS, LOCATIONS, CALENDAR)
+
+# Near matches are looked for among this many neighbours in sorted order: a whole catalogue would take seconds.
+_NEIGHBOURS = 200
+_NEAR_MATCHES = 5
+_NAMED_UNKNOWN = 20
+
+
+class UnknownSeriesError(NotFoundError):
+    """A sku, a location or the pair of them has no stored history.
+
+    Attributes:
+        unknown: the position in the request, sku and location of each, and what lies near.
+    """
+
+    title = "No stored history for this series"
+
+    def __init__(self, message: str, *, unknown: tuple[UnknownSeries, ...]) -> None:
+        super().__init__(message)
+        self.unknown = unknown
+
+    def members(self) -> dict[str, object]:
+        """Return the unknown series, and what lies near the first."""
+        return {
+            "near_matches": list(self.unknown[0].near_matches),
+            "errors": [asdict(unknown) for unknown in self.unknown],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownSeries:
+    """One series that was asked for and is not there.
+
+    Attributes:
+        position: where in the request, from 0.
+        sku: as asked for.
+        location: as asked for.
+        detail: which part is unknown.
+        near_matches: known names that look alike: skus, or locations, or the locations that sell the sku.
+    """
+
+    position: int
+    sku: str
+    location: str
+    detail: str
+    near_matches: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryIdentity:
+    """What changes whenever stored history has to be read again.
+
+    Attributes:
+        files: of each table's file: inode, time of change in ns, bytes.
+        frequency: length of one period.
+        horizon: periods that the panel extends beyond the last observed one.
+    """
+
+    files: tuple[tuple[int, int, int], ...]
+    frequency: Frequency
+    horizon: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredHistory:
+    """All stored series.
+
+    Attributes:
+        panel: every series, horizon included.
+        rows: row of the panel by (sku, location).
+        skus: known skus, sorted.
+        locations: known locations, sorted.
+        calendar: table `calendar`, also for posted history.
+        location_table: table `locations`, also for posted history.
+        data_hash: SHA-256 over the validated tables' hashes.
+    """
+
+    panel: DemandPanel
+    rows: dict[tuple[str, str], int]
+    skus: tuple[str, ...]
+    locations: tuple[str, ...]
+    calendar: pl.DataFrame
+    location_table: pl.DataFrame
+    data_hash: str
+
+    def select(self, keys: Sequence[tuple[str, str]]) -> DemandPanel:
+        """Return the panel of the series `keys`, in that order.
+
+        Raises:
+            UnknownSeriesError: one or more are not there.
+        """
+        found = [self.rows.get(key) for key in keys]
+        if None in found:
+            raise self._unknown(keys, found)
+        return self.panel.select(np.array(found, dtype=np.intp))
+
+    def _unknown(self, keys: Sequence[tuple[str, str]], found: Sequence[int | None]) -> UnknownSeriesError:
+        missing = [position for position, row in enumerate(found) if row is None]
+        unknown = tuple(self._describe(position, *keys[position]) for position in missing[:_NAMED_UNKNOWN])
+        first = unknown[0]
+        near = f" Near: {', '.join(first.near_matches)}." if first.near_matches else ""
+        more = f" {len(missing)} of {len(keys)} series are unknown." if len(missing) > 1 else ""
+        return UnknownSeriesError(
+            f"{first.detail}.{near}{more} For a product the system has never seen, post its history to "
+            "/forecast_history.",
+            unknown=unknown,
+        )
+
+    def _describe(self, position: int, sku: str, location: str) -> UnknownSeries:
+        if not _has(self.skus, sku):
+            detail, near = f"sku {sku!r} is unknown", near_matches(sku, self.skus)
+        elif not _has(self.locations, location):
+            detail, near = f"location {location!r} is unknown", near_matches(location, self.locations)
+        else:
+            sold_at = tuple(known for known in self.locations if (sku, known) in self.rows)
+            detail, near = f"sku {sku!r} was never sold at location {location!r}", sold_at[:_NEAR_MATCHES]
+        return UnknownSeries(position=position, sku=sku, location=location, detail=detail, near_matches=near)
+
+
+def near_matches(name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return up to five names of sorted `known` that look like `name`, the most alike first.
+
+    Example:
+        >>> near_matches("SKU-0012", ["SKU-0001", "SKU-0012A", "STORE-1"])
+        ('SKU-0012A', 'SKU-0001')
+    """
+    middle = bisect_left(known, name)
+    neighbours = known[max(middle - _NEIGHBOURS // 2, 0) : middle + _NEIGHBOURS // 2]
+    others = {other.casefold(): other for other in neighbours}
+    alike = difflib.get_close_matches(name.casefold(), list(others), n=_NEAR_MATCHES)
+    return tuple(others[folded] for folded in alike)
+
+
+def find_history(folder: Path, *, frequency: Frequency, horizon: int) -> HistoryIdentity | None:
+    """Return which stored history lies in `folder` (data/validated), or None while a table is missing."""
+    files = []
+    for path in _paths(folder):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        files.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return HistoryIdentity(files=tuple(files), frequency=frequency, horizon=horizon)
+
+
+def load_history(folder: Path, identity: HistoryIdentity) -> StoredHistory:
+    """Return the stored history in `folder`.
+
+    Raises:
+        NotFoundError: a table is missing.
+        DataError: a table can't be read, lies off the grid, or changed while it was read.
+    """
+    sales, products, locations, calendar = (
+        read_table(path, table) for path, table in zip(_paths(folder), HISTORY_TABLES, strict=True)
+    )
+    hashes = "".join(sha256_of(path) for path in _paths(folder))
+    if find_history(folder, frequency=identity.frequency, horizon=identity.horizon) != identity:
+        raise DataError(f"the tables in {folder.name} changed while they were read; they are read again shortly.")
+    panel = build_demand_panel(
+        sales,
+        products,
+        locations=locations,
+        calendar=calendar,
+        frequency=identity.frequency,
+        horizon=identity.horizon,
+    )
+    keys = list(zip(panel.series["sku"].to_list(), panel.series["location"].to_list(), strict=True))
+    return StoredHistory(
+        panel=panel,
+        rows={key: row for row, key in enumerate(keys)},
+        skus=tuple(sorted({sku for sku, _ in keys})),
+        locations=tuple(sorted({location for _, location in keys})),
+        calendar=calendar,
+        location_table=locations,
+        data_hash=hashlib.sha256(hashes.encode()).hexdigest(),
+    )
+
+
+def _paths(folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / f"{table.name}.parquet" for table in HISTORY_TABLES)
+
+
+def _has(names: Sequence[str], name: str) -> bool:
+    """Return whether sorted `names` hold `name`."""
+    position = bisect_left(names, name)
+    return position < len(names) and names[position] == name
