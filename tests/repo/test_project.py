@@ -14,7 +14,8 @@ from restock.params import Params, read_param_values, read_params
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP_LEVEL = (
-    "dags", "src", "models", "data", "expectations", "serving", "infra", "tests", "dvc.yaml", "params.yaml", "pyproject.toml",
+    "dags", "src", "models", "data", "expectations", "serving", "infra", "tests",
+    "dvc.yaml", "params.yaml", "pyproject.toml",
 )  # fmt: skip
 REQUIRED_PACKAGES = (
     "apache-airflow", "mlflow", "dvc", "great-expectations", "xgboost", "tensorflow", "pandas", "sqlalchemy",
@@ -63,7 +64,10 @@ def test_requirements_lock_is_hashed_and_names_no_address_and_no_pytorch():
 
 
 def test_tracked_files_name_no_registry_host_and_no_address_of_one():
-    hosts = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("registry", "npmjs"), ("deb", "debian"))]
+    hosts = [
+        ".".join(parts)
+        for parts in (("pypi", "org"), ("pythonhosted", "org"), ("registry", "npmjs"), ("deb", "debian"))
+    ]
     naming = [
         path.relative_to(ROOT).as_posix()
         for path in tracked_files()
@@ -112,13 +116,27 @@ def test_pipeline_commands_are_commands_of_restock():
 
 def test_import_rules_hold():
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
 
 def test_command_start_up_imports_nothing_heavy():
-    heavy = ("tensorflow", "mlflow", "great_expectations", "xgboost", "sklearn", "bentoml", "pandas", "matplotlib", "dvc")
+    heavy = (
+        "tensorflow",
+        "mlflow",
+        "great_expectations",
+        "xgboost",
+        "sklearn",
+        "bentoml",
+        "pandas",
+        "matplotlib",
+        "dvc",
+    )
     code = f"import sys; import restock.cli.app; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

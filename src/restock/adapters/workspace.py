@@ -59,10 +59,12 @@ def stream_dvc(arguments: list[str], *, folder: Path) -> None:
     Raises:
         RestockError: DVC or the stage it ran failed; the reason stands in the output above.
     """
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, env=_dvc_environment(folder), check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder, env=_dvc_environment(folder), check=False
+    )
     if done.returncode:
         raise RestockError(
-            f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}; its output above says why."
+            f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}; see its output above."
         )
 
 

@@ -18,7 +18,7 @@ from restock.settings import read_settings
 app = typer.Typer(
     name="restock",
     help="Plan a retailer's or distributor's stock: ingest sales, train and promote forecasts, serve them.",
-    epilog="Start with `make demo`. Where things run is set by RESTOCK_* variables; what changes results is params.yaml.",
+    epilog="Start with `make demo`. RESTOCK_* variables say where things run; params.yaml holds what changes results.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,7 +35,7 @@ def _print_version(is_asked: bool) -> None:
 
 @app.callback()
 def configure(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  (its callback does the work)
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
@@ -45,7 +45,9 @@ def configure(
     """Set up logging once, for whatever command follows."""
     os.environ["RESTOCK_DEBUG"] = "1" if debug else "0"
     level = "DEBUG" if debug else read_settings().log_level
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     logging.getLogger("restock").setLevel(level)
 
 

@@ -26,7 +26,7 @@ from restock.params import Params, read_params
 from restock.settings import Settings
 
 MODEL_TYPE = "demand_forecasting"
-_TOKEN_NAME = "demo"
+_TOKEN_NAME = "demo"  # noqa: S105  (the name of a token, not a token)
 _CHART_HISTORY_PERIODS = 56
 
 
@@ -66,7 +66,13 @@ def run_demo(
         messages.print(f"everything this run writes lies in {folder}/", highlight=False)
     settings = _demo_settings(folder)
     params = read_params(settings.params_file)
-    stages = ["ingest", "validate", "features", *(f"train@{family}" for family in params.forecasting.families), "evaluate"]
+    stages = [
+        "ingest",
+        "validate",
+        "features",
+        *(f"train@{family}" for family in params.forecasting.families),
+        "evaluate",
+    ]
     for stage in stages:
         with clock.stage(stage):
             stream_dvc(["repro", "--single-item", stage], folder=settings.root)
@@ -113,7 +119,9 @@ def _promote(settings: Settings, params: Params) -> None:
     from restock.cli.models import promote_candidate
 
     try:
-        promote_candidate(settings, params, reason="make demo: best family on the demo company", promoted_by="make demo")
+        promote_candidate(
+            settings, params, reason="make demo: best family on the demo company", promoted_by="make demo"
+        )
     except GateRefusedError as error:
         if not (settings.models_dir / MODEL_TYPE / "current.json").exists():
             raise
@@ -166,8 +174,11 @@ def _fetch_and_draw(settings: Settings, params: Params, *, token: str, sku: str,
     periods = reply["periods"]
     chart = terminal_chart(
         history,
-        [[value for _, value in sorted(period["quantiles"].items(), key=lambda pair: float(pair[0]))] for period in periods],
-        title=f"{sku} at {location}: units per day, {len(history)} days of sales, then the forecast (median, 80 % band)",
+        [
+            [value for _, value in sorted(period["quantiles"].items(), key=lambda pair: float(pair[0]))]
+            for period in periods
+        ],
+        title=f"{sku} at {location}: units per day, {len(history)} days sold, then the forecast (median, 80 % band)",
     )
     output.print(chart, highlight=False, markup=False)
     model = reply["model"]
@@ -243,8 +254,10 @@ def _print_next_steps(settings: Settings, *, folder: Path, sku: str, location: s
         f"report    {folder}/data/reports/evaluation/report.html",
         "",
         "Try next:",
-        f'  curl -s {address}/forecast -H "Authorization: Bearer $(cat {token_file})" '
-        f"-H 'Content-Type: application/json' -d '{body}'",
+        (
+            f'  curl -s {address}/forecast -H "Authorization: Bearer $(cat {token_file})" '
+            f"-H 'Content-Type: application/json' -d '{body}'"
+        ),
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock models",
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db   # compare the runs",
         "",
