@@ -70,9 +70,13 @@ def stop_process(record: Path) -> bool:
     if process is None:
         record.unlink(missing_ok=True)
         return False
-    family = [process, *process.children(recursive=True)]
+    children = process.children(recursive=True)
+    # The parent first: it stops its own children in the order it knows. What is left after it gets the same signal.
     process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=_STOP_SECONDS)
+    psutil.wait_procs([process], timeout=_STOP_SECONDS)
+    for orphan in (child for child in children if child.is_running()):
+        orphan.terminate()
+    _, alive = psutil.wait_procs([process, *children], timeout=_STOP_SECONDS)
     for left in alive:
         logger.warning("process %d did not stop in %.0f s and is killed", left.pid, _STOP_SECONDS)
         left.kill()
@@ -99,7 +103,9 @@ def wait_until_ready(url: str, *, process: psutil.Process, log: Path, timeout_se
         except (urllib.error.URLError, OSError) as error:
             logger.debug("not ready yet: %s", error)
         if waited > timeout_seconds:
-            raise NotReadyError(f"{url} was not ready in {timeout_seconds:.0f} s. The log {log} ends with:\n{_tail(log)}")
+            raise NotReadyError(
+                f"{url} was not ready in {timeout_seconds:.0f} s. The log {log} ends with:\n{_tail(log)}"
+            )
         time.sleep(_POLL_SECONDS)
 
 
