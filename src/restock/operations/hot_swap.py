@@ -134,9 +134,9 @@ class HotSwap(Generic[Identity, Value]):
         if self._loaded is not None and wanted == self._loaded.identity:
             self._refusal = None
             return False
-        if self._refusal is not None and wanted == self._refusal.identity:
-            if self._clock() - self._tried_at < self._retry_seconds:
-                return False
+        is_refused = self._refusal is not None and wanted == self._refusal.identity
+        if is_refused and self._clock() - self._tried_at < self._retry_seconds:
+            return False
         return self._try(wanted)
 
     def _try(self, wanted: Identity) -> bool:
@@ -160,9 +160,7 @@ class HotSwap(Generic[Identity, Value]):
         reason = str(error) if isinstance(error, RestockError) else f"{type(error).__name__} while loading; see the log"
         self._tried_at = self._clock()
         self._refusal = Refusal(identity=wanted, reason=reason, since_utc=datetime.now(UTC))
-        logger.warning(
-            "%s %s stays out: %s", self._name, wanted, reason, exc_info=not isinstance(error, RestockError)
-        )
+        logger.warning("%s %s stays out: %s", self._name, wanted, reason, exc_info=not isinstance(error, RestockError))
         self._on_refused(self._refusal)
 
 

@@ -7,6 +7,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,10 @@ class HistoryIdentity:
     files: tuple[tuple[int, int, int], ...]
     frequency: Frequency
     horizon: int
+
+    def __str__(self) -> str:
+        newest = datetime.fromtimestamp(max(changed for _, changed, _ in self.files) / 1e9, tz=UTC)
+        return f"of {newest:%Y-%m-%d %H:%M:%S} UTC ({self.frequency}, {self.horizon} periods ahead)"
 
 
 @dataclass(frozen=True, kw_only=True)
