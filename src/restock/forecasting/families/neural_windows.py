@@ -54,7 +54,7 @@ class WindowLayout:
     @property
     def calendar_width(self) -> int:
         """How many calendar harmonics a period has."""
-        return _calendar_harmonics(np.zeros(1, dtype="datetime64[D]"), frequency=self.frequency).shape[1]
+        return int(_calendar_harmonics(np.zeros(1, dtype="datetime64[D]"), frequency=self.frequency).shape[1])
 
     @property
     def future_width(self) -> int:
@@ -126,17 +126,12 @@ def encode_series(series: pl.DataFrame, vocabularies: Vocabularies) -> IntArray:
         ...                             "location": ["L2", "L9"], "region": ["", ""]}), known).tolist()
         [[1, 3, 6, 8], [0, 3, 4, 8]]
     """
-    first = unseen_codes(vocabularies)
-    columns = [
-        series[name].replace_strict(
-            list(vocabularies[name]),
-            list(range(1, len(vocabularies[name]) + 1)),
-            default=_UNSEEN_CODE,
-            return_dtype=pl.Int32,
-        )
-        for name in STATIC_ATTRIBUTES
-    ]
-    return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int32) + first
+    columns = []
+    for name in STATIC_ATTRIBUTES:
+        # Plain lookups: for one series, the service's case, a polars join costs more than the network.
+        code_of = {value: code for code, value in enumerate(vocabularies[name], start=1)}
+        columns.append([code_of.get(value, _UNSEEN_CODE) for value in series[name].to_list()])
+    return np.array(columns, dtype=np.int32).T + unseen_codes(vocabularies)
 
 
 def is_uncensored(panel: DemandPanel, *, max_stockout_share: float) -> NDArray[np.bool_]:
@@ -167,15 +162,18 @@ def build_windows(
     """
     lookback, horizon = layout.lookback_periods, layout.horizon
 
+    hidden_periods = np.zeros(len(cutoffs), dtype=np.intp) if visible_periods is None else lookback - visible_periods
+    is_hidden = np.arange(lookback) < hidden_periods[:, None]
+
     def history_of(grid: FloatArray) -> FloatArray:
-        return _gather(grid, series_rows, first=cutoffs - lookback + 1, length=lookback)
+        values = _gather(grid, series_rows, first=cutoffs - lookback + 1, length=lookback)
+        values[is_hidden] = np.nan
+        return values
 
     def future_of(grid: FloatArray) -> FloatArray:
         return _gather(grid, series_rows, first=cutoffs + 1, length=horizon)
 
     sales = history_of(panel.sales_units)
-    if visible_periods is not None:
-        sales[np.arange(lookback) < lookback - visible_periods[:, None]] = np.nan
     is_known = np.isfinite(sales)
     # Padding before the grid is NaN, which compares false: only known stockouts are masked.
     is_clean = is_known & ~(history_of(panel.stockout_share) > layout.max_stockout_share)
@@ -237,7 +235,8 @@ def _scale_units(sales: FloatArray, *, is_known: NDArray[np.bool_], is_clean: ND
     """Return each window's mean uncensored sales plus a floor; where all are censored, the mean of what was sold."""
     use = np.where(is_clean.any(axis=1, keepdims=True), is_clean, is_known)
     total = np.where(use, np.maximum(np.nan_to_num(sales), 0), 0).sum(axis=1, dtype=np.float64)
-    return (total / np.maximum(use.sum(axis=1), 1) + _SCALE_FLOOR_UNITS).astype(np.float32)
+    scale: FloatArray = (total / np.maximum(use.sum(axis=1), 1) + _SCALE_FLOOR_UNITS).astype(np.float32)
+    return scale
 
 
 def _log_price_ratios(past: FloatArray, ahead: FloatArray, *, is_known_ahead: bool) -> tuple[FloatArray, FloatArray]:
@@ -249,7 +248,8 @@ def _log_price_ratios(past: FloatArray, ahead: FloatArray, *, is_known_ahead: bo
     def ratio(price: FloatArray) -> FloatArray:
         valid = np.isfinite(price) & (price > 0) & (mean > 0)
         logs = np.log(np.where(valid, price, 1.0)) - np.log(np.where(valid, mean, 1.0))
-        return np.clip(logs, -_MAX_ABS_LOG_PRICE_RATIO, _MAX_ABS_LOG_PRICE_RATIO).astype(np.float32)
+        limited: FloatArray = np.clip(logs, -_MAX_ABS_LOG_PRICE_RATIO, _MAX_ABS_LOG_PRICE_RATIO).astype(np.float32)
+        return limited
 
     last = np.broadcast_to(past[:, -1:], ahead.shape)
     return ratio(past), ratio(ahead if is_known_ahead else last)
@@ -265,7 +265,8 @@ def _aligned_seasons(history: FloatArray, *, layout: WindowLayout) -> FloatArray
     periods_back = -(-steps // season) * season - steps
     at = layout.lookback_periods - 1 - periods_back[:, None] - season * np.arange(layout.n_past_seasons)
     aligned = history[:, at, :]
-    return aligned.reshape(len(history), layout.horizon, -1)
+    flat: FloatArray = aligned.reshape(len(history), layout.horizon, -1)
+    return flat
 
 
 def _calendar_of(panel: DemandPanel, *, layout: WindowLayout) -> FloatArray:

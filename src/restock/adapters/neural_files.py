@@ -1,0 +1,111 @@
+"""Neural forecasters on disk: a SavedModel for serving, the Keras file beside it, and what reads a panel as JSON."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from restock.adapters.storage import read_json, write_json
+from restock.errors import DataError, NotFoundError
+from restock.forecasting.families.neural import NeuralForecaster, as_serve_function, input_signature
+from restock.forecasting.families.neural_network import import_tensorflow
+from restock.forecasting.families.neural_windows import STATIC_ATTRIBUTES, WindowLayout
+from restock.timeline import Frequency
+
+DESCRIPTION_FILE = "forecaster.json"
+KERAS_FILE = "model.keras"
+# git drops empty folders, and a SavedModel without its assets/ is not whole: this file keeps the folder.
+VOCABULARIES_FILE = "assets/vocabularies.json"
+_SCHEMA_VERSION = 1
+
+
+def save_neural(forecaster: NeuralForecaster, folder: Path) -> None:
+    """Write a fitted forecaster into `folder`.
+
+    The folder then holds `saved_model.pb`, `variables/` and `assets/` (served), `model.keras` (to train on or look
+    into; inside its zip Keras keeps the weights as HDF5) and `forecaster.json`; no pickle, no `.h5`, no Lambda layer.
+
+    Raises:
+        ValueError: the forecaster was loaded, not fitted; copy the folder it came from instead.
+    """
+    if forecaster.model is None:
+        raise ValueError("the forecaster was loaded and holds no Keras model, expected a fitted one: copy its folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export.") as scratch:
+        exported = Path(scratch) / "saved_model"
+        forecaster.model.export(
+            str(exported), verbose=False, input_signature=[input_signature(forecaster.layout)], format="tf_saved_model"
+        )
+        for part in exported.iterdir():
+            part.rename(folder / part.name)
+    forecaster.model.save(str(folder / KERAS_FILE), include_optimizer=False)
+    vocabularies = {name: list(forecaster.vocabularies[name]) for name in STATIC_ATTRIBUTES}
+    write_json(folder / VOCABULARIES_FILE, vocabularies)
+    layout = forecaster.layout
+    write_json(
+        folder / DESCRIPTION_FILE,
+        {
+            "schema_version": _SCHEMA_VERSION,
+            "family": forecaster.family,
+            "horizon": layout.horizon,
+            "quantiles": list(forecaster.quantiles),
+            "lookback_periods": layout.lookback_periods,
+            "frequency": layout.frequency.value,
+            "known_ahead": list(layout.known_ahead),
+            "max_stockout_share": layout.max_stockout_share,
+            "vocabularies": vocabularies,
+        },
+    )
+
+
+def load_neural(folder: Path) -> NeuralForecaster:
+    """Return the forecaster that `save_neural` wrote, served by its SavedModel; Keras is not imported.
+
+    Raises:
+        NotFoundError: the folder, its description or its SavedModel is missing.
+        DataError: the description is not one of a neural forecaster of this schema.
+        ConfigurationError: TensorFlow is not installed.
+    """
+    described = read_json(folder / DESCRIPTION_FILE)
+    layout, quantiles, vocabularies = _parse_description(described, origin=folder / DESCRIPTION_FILE)
+    if not (folder / "saved_model.pb").is_file():
+        raise NotFoundError(f"{folder / 'saved_model.pb'} is missing. Train again: restock train neural.")
+    loaded = import_tensorflow().saved_model.load(str(folder))
+
+    def endpoint(inputs: Any) -> Any:
+        # TensorFlow frees the weights with `loaded`, whoever still holds its functions; this closure keeps it alive.
+        return loaded.serve(inputs)
+
+    return NeuralForecaster(
+        layout=layout, quantiles=quantiles, vocabularies=vocabularies, serve=as_serve_function(endpoint)
+    )
+
+
+def _parse_description(
+    described: Any, *, origin: Path
+) -> tuple[WindowLayout, tuple[float, ...], dict[str, tuple[str, ...]]]:
+    """Return layout, quantiles and vocabularies of a description.
+
+    Raises:
+        DataError: it is of another schema or family, or a key is missing or of the wrong type.
+    """
+    found = described if isinstance(described, dict) else {}
+    if (found.get("schema_version"), found.get("family")) != (_SCHEMA_VERSION, "neural"):
+        raise DataError(
+            f"{origin} describes family {found.get('family')!r}, schema {found.get('schema_version')!r}; expected "
+            f"family 'neural', schema {_SCHEMA_VERSION}. Train again with this version of restock."
+        )
+    try:
+        layout = WindowLayout(
+            horizon=int(found["horizon"]),
+            lookback_periods=int(found["lookback_periods"]),
+            frequency=Frequency(found["frequency"]),
+            known_ahead=tuple(found["known_ahead"]),
+            max_stockout_share=float(found["max_stockout_share"]),
+        )
+        quantiles = tuple(float(level) for level in found["quantiles"])
+        vocabularies = {name: tuple(found["vocabularies"][name]) for name in STATIC_ATTRIBUTES}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{origin} is not a neural forecaster's description: {error!r}. Train again.") from error
+    return layout, quantiles, vocabularies
