@@ -45,6 +45,9 @@ _FIXED_HEADERS = (
 _OTHER = "other"
 # What BentoML itself answers at /schema.json, for its own clients.
 _SCHEMA_PATH = "/schema.json"
+# The second is where BentoML's users look for it.
+_OPENAPI_PATHS = frozenset({"/openapi.json", "/docs.json"})
+_GET_PATHS = frozenset({"/", "/docs", "/livez", "/healthz", "/readyz", "/metrics", _SCHEMA_PATH}) | _OPENAPI_PATHS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +222,7 @@ class Gateway:
             await exchange.reply(307, b"", media_type="text/plain", headers={"location": "/docs"})
         elif path == "/docs":
             await exchange.reply(200, frame.docs, media_type=_HTML)
-        elif path == "/openapi.json":
+        elif path in _OPENAPI_PATHS:
             await exchange.reply(200, frame.openapi, media_type=_JSON)
         elif path == "/readyz":
             readiness = frame.readiness()
@@ -234,9 +237,6 @@ class Gateway:
             await self._app(exchange.scope, receive, exchange.forward)
         else:
             await exchange.reply(200, b'{"status": "alive"}', media_type=_JSON)
-
-
-_GET_PATHS = frozenset({"/", "/docs", "/openapi.json", "/livez", "/healthz", "/readyz", "/metrics", _SCHEMA_PATH})
 
 
 def _label(frame: ServiceFrame | None, scope: Scope) -> str:

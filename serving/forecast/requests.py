@@ -237,102 +237,112 @@ class ForecastHistoryRequest(_Asked):
         return hashlib.sha256(self.model_dump_json(include={"history"}).encode()).hexdigest()
 
 
-class ForecastSource(_Reply):
-    """Which model, cutoff and data made a forecast."""
+class ModelReply(_Reply):
+    """Which model made a forecast."""
 
-    model_type: str = Field(description="Folder of the model under models/.", examples=["demand_forecasting"])
-    model_version: str = Field(description="The promoted version.", examples=["model_version_3"])
+    type: str = Field(description="Folder of the model under models/.", examples=["demand_forecasting"])
+    version: str = Field(description="The promoted version.", examples=["model_version_3"])
     family: str = Field(description="Family of the model.", examples=["xgboost"])
     training_cutoff: date = Field(description="Last period that the model was trained on.")
     training_data_hash: str = Field(description="Hash of the data that the model was trained on.")
-    cutoff: date = Field(description="Last period of the history that this forecast used.")
-    data_hash: str = Field(
-        description="SHA-256 of that history: of the validated tables, or of the history in the request."
+
+
+class PeriodForecast(_Reply):
+    """Demand in one period."""
+
+    date: Day = Field(description="First day of the period.", examples=["2024-07-01"])
+    mean_units: float = Field(description="Expected demand, units in the period.", examples=[11.2])
+    quantile_units: dict[str, float] = Field(
+        description="Demand that is not exceeded with each probability, units in the period, by probability level.",
+        examples=[{"0.05": 4.1, "0.5": 10.8, "0.95": 19.6}],
     )
 
 
 class SeriesForecast(_Reply):
     """The forecast of one series."""
 
-    sku: str = Field(description="The article.")
-    location: str = Field(description="Where it is sold.")
-    mean_units: list[float] = Field(description="Expected demand, units per period, one value a date.")
-    quantile_units: list[list[float]] = Field(
-        description="Demand that is not exceeded with each probability, units per period: one list a date, in the "
-        "order of `quantiles`."
-    )
+    sku: str = Field(description="The article.", examples=["SKU-0001"])
+    location: str = Field(description="Where it is sold.", examples=["STORE-1"])
+    periods: list[PeriodForecast] = Field(description="The forecast periods, the first after the cutoff first.")
     assumptions: list[str] = Field(
         description="What was assumed about the periods ahead where no plan was given.",
         examples=[["no promotion planned", "price stays at 3.49"]],
     )
 
 
-class _Periods(_Reply):
-    """What all series of a reply share."""
+class _Traced(_Reply):
+    """What makes a reply traceable: model, cutoff and data."""
 
-    source: ForecastSource = Field(description="Which model, cutoff and data made it.")
+    model: ModelReply = Field(description="Which model made it.")
+    cutoff: date = Field(description="Last period of the history that was used.")
+    data_hash: str = Field(
+        description="SHA-256 of that history: of the validated tables, or of the history in the request."
+    )
     frequency: Frequency = Field(description="Length of one period.")
-    dates: list[date] = Field(description="First day of each forecast period.")
     quantiles: list[float] = Field(description="Probability levels, increasing.")
     interpolated_quantiles: list[float] = Field(
         description="Those among them that the model does not give itself: interpolated between its neighbours."
     )
 
 
-class ForecastReply(_Periods):
-    """The forecast of one series with its source."""
-
-    forecast: SeriesForecast = Field(description="The forecast.")
+class ForecastReply(SeriesForecast, _Traced):
+    """The forecast of one series, with the model, cutoff and data that made it."""
 
 
-class ForecastBatchReply(_Periods):
-    """The forecasts of many series with their one source."""
+class ForecastBatchReply(_Traced):
+    """The forecasts of many series, with the one model, cutoff and data that made them."""
 
     forecasts: list[SeriesForecast] = Field(description="The forecasts, in the order of the request.")
 
 
 def reply_of_one(answer: ForecastAnswer) -> ForecastReply:
     """Return the reply for a forecast of one series."""
-    return ForecastReply.model_construct(**_shared(answer), forecast=_series(answer)[0])
+    return ForecastReply.model_construct(**_traced(answer), **_series(answer)[0])
 
 
 def reply_of_many(answer: ForecastAnswer) -> ForecastBatchReply:
     """Return the reply for a forecast of many series."""
-    return ForecastBatchReply.model_construct(**_shared(answer), forecasts=_series(answer))
+    forecasts = [SeriesForecast.model_construct(**one) for one in _series(answer)]
+    return ForecastBatchReply.model_construct(**_traced(answer), forecasts=forecasts)
 
 
-def _shared(answer: ForecastAnswer) -> dict[str, Any]:
-    # model_construct: these values are our own, and checking hundreds of floats again is most of a reply's time.
+# model_construct: these values are our own, and checking hundreds of floats again would be most of a reply's time.
+def _traced(answer: ForecastAnswer) -> dict[str, Any]:
     model, forecast = answer.model, answer.forecast
     return {
-        "source": ForecastSource.model_construct(
-            model_type=model.model_type,
-            model_version=model.version,
+        "model": ModelReply.model_construct(
+            type=model.model_type,
+            version=model.version,
             family=model.family,
             training_cutoff=model.training_cutoff,
             training_data_hash=model.training_data_hash,
-            cutoff=forecast.cutoff,
-            data_hash=answer.data_hash,
         ),
+        "cutoff": forecast.cutoff,
+        "data_hash": answer.data_hash,
         "frequency": model.frequency,
-        "dates": list(forecast.dates),
         "quantiles": list(forecast.quantiles),
         "interpolated_quantiles": list(answer.interpolated_quantiles),
     }
 
 
-def _series(answer: ForecastAnswer) -> list[SeriesForecast]:
+def _series(answer: ForecastAnswer) -> list[dict[str, Any]]:
     forecast = answer.forecast
-    names = forecast.series.select("sku", "location").rows()
+    levels = [str(level) for level in forecast.quantiles]
     means = np.round(forecast.mean_units.astype(np.float64), _UNIT_DECIMALS).tolist()
     quantiles = np.round(forecast.quantile_units.astype(np.float64), _UNIT_DECIMALS).tolist()
     return [
-        SeriesForecast.model_construct(
-            sku=sku,
-            location=location,
-            mean_units=means[row],
-            quantile_units=quantiles[row],
-            assumptions=list(answer.assumptions[row]),
-        )
-        for row, (sku, location) in enumerate(names)
+        {
+            "sku": sku,
+            "location": location,
+            "periods": [
+                PeriodForecast.model_construct(
+                    date=day,
+                    mean_units=means[row][ahead],
+                    quantile_units=dict(zip(levels, quantiles[row][ahead], strict=True)),
+                )
+                for ahead, day in enumerate(forecast.dates)
+            ],
+            "assumptions": list(answer.assumptions[row]),
+        }
+        for row, (sku, location) in enumerate(forecast.series.select("sku", "location").rows())
     ]

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
     forecast_once, request = _in_process(settings)
     with tempfile.TemporaryDirectory(prefix="restock-bench-") as scratch, httpx.Client(timeout=30.0) as client:
         secured = settings.model_copy(update={"tokens_file": Path(scratch) / "tokens.json"})
-        token = create_token(secured.tokens_path, name="bench", role=Role.READER, now=datetime.now(UTC))
+        token = create_token(secured.tokens_path, "bench", role=Role.READER)
         headers = {"authorization": f"Bearer {token}"}
         with (
             _running(FORECAST_SERVICE, secured, scratch=Path(scratch)) as forecast_address,
@@ -67,11 +66,11 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
 
             seconds = _take_turns((forecast, echo), n_requests=n_requests)
     inside = _take_turns((forecast_once,), n_requests=n_requests)[0]
-    source = reply.json()["source"]
+    replied = reply.json()
     return {
-        "model_version": source["model_version"],
-        "family": source["family"],
-        "horizon": len(reply.json()["dates"]),
+        "model_version": replied["model"]["version"],
+        "family": replied["model"]["family"],
+        "horizon": len(replied["periods"]),
         "reply_bytes": len(reply.content),
         "n_requests": n_requests,
         **_percentiles("forecast", seconds[0]),

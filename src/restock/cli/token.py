@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,9 +24,11 @@ def create(
     Use it: curl -H "Authorization: Bearer $(restock token create --name me --role reader)" ...
     """
     path = read_settings().tokens_path
-    token = create_token(path, name=name, role=role, now=datetime.now(UTC))
+    token = create_token(path, name, role=role)
     messages.print(
-        f"token {name!r} with role {role}; only its hash is kept in {path}, so copy it now:", highlight=False, markup=False
+        f"token {name!r} with role {role}; only its hash is kept in {path}, so copy it now:",
+        highlight=False,
+        markup=False,
     )
     typer.echo(token)
 
@@ -53,7 +54,7 @@ def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 @token_app.command("revoke")
 def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> None:
     """Revoke a token; running services refuse it from the next request on."""
-    record = revoke_token(read_settings().tokens_path, name=name, now=datetime.now(UTC))
+    record = revoke_token(read_settings().tokens_path, name)
     messages.print(f"token {record.name!r} ({record.role}) is revoked", highlight=False, markup=False)
 
 

@@ -155,14 +155,22 @@ def read_tokens(path: Path) -> tuple[TokenRecord, ...]:
         ) from error
 
 
-def create_token(path: Path, *, name: str, role: Role, now: datetime) -> str:
+def list_tokens(path: Path) -> tuple[TokenRecord, ...]:
+    """Return the valid tokens in the file.
+
+    Raises:
+        ConfigurationError: others may read the file, or it is not a tokens file.
+    """
+    return tuple(token for token in read_tokens(path) if token.revoked_at_utc is None)
+
+
+def create_token(path: Path, name: str, *, role: Role) -> str:
     """Return a new token, of which only the hash is written to the file.
 
     Args:
         path: the tokens file; made with mode 0600 where missing.
         name: who it is for; 1 to 64 letters, digits or ._@-, not in use by another valid token.
         role: what it may do.
-        now: the time of creation, UTC.
 
     Raises:
         ConfigurationError: the name is not valid or in use, or the file can't be read.
@@ -170,10 +178,10 @@ def create_token(path: Path, *, name: str, role: Role, now: datetime) -> str:
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"the token name must be 1 to 64 letters, digits or ._@-, got {name!r}.")
     token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-    record = TokenRecord(name=name, role=role, sha256=hash_token(token), created_at_utc=now.astimezone(UTC))
+    record = TokenRecord(name=name, role=role, sha256=hash_token(token), created_at_utc=datetime.now(UTC))
     with _locked(path):
         tokens = read_tokens(path)
-        if any(other.name == name and other.revoked_at_utc is None for other in tokens):
+        if any(other.name == name for other in list_tokens(path)):
             raise ConfigurationError(
                 f"a valid token named {name!r} exists already. Choose another name, or revoke it first: "
                 f"restock token revoke {name}."
@@ -182,7 +190,7 @@ def create_token(path: Path, *, name: str, role: Role, now: datetime) -> str:
     return token
 
 
-def revoke_token(path: Path, *, name: str, now: datetime) -> TokenRecord:
+def revoke_token(path: Path, name: str) -> TokenRecord:
     """Return the token of that name, now revoked; services refuse it from the next request on.
 
     Raises:
@@ -193,7 +201,7 @@ def revoke_token(path: Path, *, name: str, now: datetime) -> TokenRecord:
         tokens = read_tokens(path)
         for position, token in enumerate(tokens):
             if token.name == name and token.revoked_at_utc is None:
-                revoked = token.model_copy(update={"revoked_at_utc": now.astimezone(UTC)})
+                revoked = token.model_copy(update={"revoked_at_utc": datetime.now(UTC)})
                 _write_tokens(path, (*tokens[:position], revoked, *tokens[position + 1 :]))
                 return revoked
     valid = ", ".join(token.name for token in tokens if token.revoked_at_utc is None) or "none"
