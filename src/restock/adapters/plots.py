@@ -75,7 +75,7 @@ def write_evaluation_plots(
         write_text(path, frame.write_csv(float_precision=6))
         paths.append(path)
     captions = {
-        FANS: f"Forecasts of {best} at the newest cutoff: median and the bands meant to hold 50, 80 and 95 % of demand.",
+        FANS: f"Forecasts of {best} at the newest cutoff: median and bands meant to hold 50, 80 and 95 % of demand.",
         CALIBRATION: "Share of demand inside each central interval; on the dotted line the intervals are right.",
         RESIDUALS: "How far and to which side the mean forecast is off, by periods after the cutoff.",
         CUTOFFS: "Pinball loss of every back-test window beside the seasonal naive; lower is better.",
