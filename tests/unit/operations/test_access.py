@@ -49,7 +49,9 @@ def test_create_token_bad_name_is_refused(path, name):
 
 
 def test_create_token_from_many_threads_loses_none(path):
-    threads = [threading.Thread(target=create_token, args=(path, f"t{n}"), kwargs={"role": Role.READER}) for n in range(8)]
+    threads = [
+        threading.Thread(target=create_token, args=(path, f"t{n}"), kwargs={"role": Role.READER}) for n in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -98,7 +100,9 @@ def test_verify_file_that_others_may_read_lets_nobody_in(path):
         TokenFile(path).verify(token)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 2, "tokens": []}', '{"tokens": [{"name": "x"}]}', "\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"schema_version": 2, "tokens": []}', '{"tokens": [{"name": "x"}]}', "\xff"]
+)
 def test_verify_broken_file_lets_nobody_in(path, content):
     path.parent.mkdir()
     path.write_text(content, encoding="latin-1")

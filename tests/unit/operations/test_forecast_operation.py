@@ -100,9 +100,7 @@ def plan(day, *, unit_price=None, is_promoted=None):
 
 def post(sales, *, horizon=3, planned=()):
     posted = PostedSeries(sku="A", location="S", category_path="", sales=sales, planned=planned)
-    return forecast_posted(
-        MODEL, posted, history=None, horizon=horizon, quantiles=(0.5,), data_hash="2" * 64, now=NOW
-    )
+    return forecast_posted(MODEL, posted, history=None, horizon=horizon, quantiles=(0.5,), data_hash="2" * 64, now=NOW)
 
 
 def test_forecast_stored_without_plan_names_its_assumptions(history):
