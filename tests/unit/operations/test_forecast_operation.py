@@ -135,7 +135,7 @@ def test_forecast_stored_many_series_keep_their_order(history):
 
 @pytest.mark.parametrize("day", [9, 13])
 def test_forecast_stored_plan_outside_the_horizon_is_refused(history, day):
-    with pytest.raises(PlanError, match="2024-01-11 to 2024-01-13|from 2024-01-11"):
+    with pytest.raises(PlanError, match="from 2024-01-11 to 2024-01-13"):
         stored(history, planned=(plan(day, unit_price=1.0),))
 
 
