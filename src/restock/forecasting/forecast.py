@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from restock.errors import HorizonError
 from restock.forecasting.panel import DemandPanel
 from restock.tables import QUANTILE_FORECAST
 
@@ -60,6 +61,19 @@ class DemandForecast:
             mean_demand_units=pl.Series(np.repeat(self.mean_units.reshape(-1).astype(np.float64), n_quantiles)),
         )
         return QUANTILE_FORECAST.conform(frame)
+
+
+def check_horizon(horizon: int, *, longest: int) -> None:
+    """Refuse a horizon that a model was not fitted for.
+
+    Raises:
+        HorizonError: `horizon` is below 1 or above `longest`.
+    """
+    if not 1 <= horizon <= longest:
+        raise HorizonError(
+            f"horizon must be 1 to {longest} periods, got {horizon}. For more, raise params.yaml: "
+            "forecasting.horizon and train anew."
+        )
 
 
 class DemandForecaster(Protocol):

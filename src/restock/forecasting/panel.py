@@ -30,8 +30,8 @@ class DemandPanel:
         sales_units: shape (n_series, n_periods), units; NaN before a series' first sale and after the last observed
             period. A period without a row between the two is a zero.
         stockout_share: same shape, 0-1; NaN means unknown.
-        unit_price: same shape, currency per unit; filled forward, then backward before the first price; NaN where a
-            series has no price at all. After the observed periods: the plan, or the last price.
+        unit_price: same shape, currency per unit; filled forward, by the list price before the first one; NaN where
+            neither is known. After the observed periods: the plan, or the last price.
         is_promoted: same shape, 0 or 1. After the observed periods: the plan, or 0.
         is_holiday: same shape, 0 or 1.
     """
@@ -223,9 +223,9 @@ def _series_attributes(sales: pl.DataFrame, products: pl.DataFrame, *, locations
 
 
 def _filled_prices(prices: FloatArray, list_price: NDArray[np.float32]) -> FloatArray:
-    """Return prices filled forward, then backward, then by the list price."""
-    filled = pl.DataFrame(prices.T).fill_nan(None).fill_null(strategy="forward").fill_null(strategy="backward")
-    values = filled.to_numpy().T.astype(np.float32)
+    """Return prices filled forward, and by the list price before the first one; never backward, which would leak."""
+    filled = pl.DataFrame(prices.T).fill_nan(None).fill_null(strategy="forward")
+    values = filled.cast(pl.Float32).fill_null(float("nan")).to_numpy().T
     return np.where(np.isnan(values), list_price[:, None].astype(np.float32), values)
 
 

@@ -84,4 +84,32 @@ def integrate_quantiles(values: Floats, quantiles: Sequence[float]) -> Floats:
     """
     levels = np.asarray(quantiles, dtype=np.float64)
     borders = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
-    return values @ np.diff(borders).astype(values.dtype)
+    mean: Floats = values @ np.diff(borders).astype(values.dtype)
+    return mean
+
+
+def empirical_quantiles(values: Floats, quantiles: Sequence[float]) -> Floats:
+    """Return the quantiles of the known values of every row, linear between order statistics.
+
+    Args:
+        values: shape (n_rows, n_values); NaN is unknown. A row without any known value gives NaN.
+        quantiles: levels within 0 and 1.
+
+    Returns:
+        shape (n_rows, n_quantiles).
+
+    Source: Hyndman and Fan (1996), Sample Quantiles in Statistical Packages, definition 7.
+
+    Example:
+        >>> empirical_quantiles(np.array([[3.0, np.nan, 1.0, 2.0]]), (0.0, 0.75)).tolist()
+        [[1.0, 2.5]]
+    """
+    # NaN sorts to the end, so the known values of a row lie first.
+    ordered = np.sort(values, axis=1)
+    known = np.count_nonzero(~np.isnan(values), axis=1)
+    position = np.maximum(known - 1, 0)[:, None] * np.asarray(quantiles, dtype=np.float64)
+    below = np.floor(position).astype(np.intp)
+    above = np.minimum(below + 1, np.maximum(known - 1, 0)[:, None])
+    weight = (position - below).astype(values.dtype)
+    low, high = np.take_along_axis(ordered, below, axis=1), np.take_along_axis(ordered, above, axis=1)
+    return low + (high - low) * weight

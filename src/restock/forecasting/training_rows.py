@@ -1,0 +1,231 @@
+"""Rows for the learned families: what is known at a cutoff, beside what is known ahead about the target's period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restock.errors import InsufficientHistoryError
+from restock.forecasting.censoring import mask_censored
+from restock.forecasting.features import PRICE_LEVEL, SCALE, OriginFeatures, season_names
+from restock.forecasting.group_levels import ATTRIBUTES, GroupHistory, season_position
+from restock.forecasting.panel import DemandPanel, FloatArray
+from restock.params import FeatureParams, Params
+
+IndexArray = NDArray[np.intp]
+
+# A holiday further away than this has no pull on sales.
+_HOLIDAY_REACH_PERIODS = 14
+_YEAR_DAYS = 365.25
+# Weights follow a series' scale, because errors are counted in units, but no row may outweigh this many average ones.
+_LARGEST_WEIGHT = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRows:
+    """Rows to learn from.
+
+    Attributes:
+        names: name of each column of `inputs`.
+        inputs: shape (n_rows, n_features), float32; NaN is unknown.
+        targets: shape (n_rows,), sales in units of the series' scale at the cutoff.
+        weights: shape (n_rows,), mean 1.
+    """
+
+    names: tuple[str, ...]
+    inputs: FloatArray
+    targets: FloatArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPlaces:
+    """Which (series, cutoff, target) each row is about.
+
+    Attributes:
+        series: shape (n_rows,), row of the panel.
+        origin: shape (n_rows,), period index of the cutoff.
+        horizon: shape (n_rows,), periods from the cutoff to the target, >= 1.
+    """
+
+    series: IndexArray
+    origin: IndexArray
+    horizon: IndexArray
+
+    @property
+    def target(self) -> IndexArray:
+        """Period index of the target."""
+        return self.origin + self.horizon
+
+
+def row_feature_names(features: OriginFeatures) -> tuple[str, ...]:
+    """Return the names of the columns that `assemble_rows` makes."""
+    groups = [f"{attribute}_{what}" for attribute in ATTRIBUTES for what in ("relative_scale", "season_index")]
+    return (
+        *_origin_columns(features),
+        *(f"target_{name}" for name in season_names()),
+        *groups,
+        "horizon",
+        "season_position",
+        "day_of_month",
+        "year_sine",
+        "year_cosine",
+        "is_holiday",
+        "periods_to_holiday",
+        "periods_since_holiday",
+        "is_promoted",
+        "target_price_ratio",
+        "price_change",
+    )
+
+
+def assemble_rows(
+    panel: DemandPanel,
+    features: OriginFeatures,
+    places: RowPlaces,
+    *,
+    group_means: FloatArray,
+    group_seasons: FloatArray,
+    params: FeatureParams,
+) -> FloatArray:
+    """Return the inputs of the rows.
+
+    Args:
+        panel: grid that reaches to every target; of periods after a row's cutoff only holidays are read, and prices and
+            promotions where `params.known_ahead` names them.
+        features: origin features of the panel, reaching to every cutoff.
+        places: the rows.
+        group_means: shape (n_rows, n_attributes), mean units of the series' groups as of the cutoff or earlier.
+        group_seasons: shape (n_rows, n_attributes), their season index at the target, likewise.
+        params: which columns are known ahead.
+
+    Returns:
+        shape (n_rows, n_features), columns as in `row_feature_names`.
+    """
+    at_origin = features.values[places.series, places.origin]
+    columns = {name: column for column, name in enumerate(features.names)}
+    scale = at_origin[:, columns[SCALE]]
+    # The same place of the season, in the newest season that lies wholly before the target and not after the cutoff.
+    season = panel.frequency.season_periods
+    lookup = places.target - season * (-(-places.horizon // season))
+    has_season = lookup >= 0
+    at_season = features.values[places.series, np.maximum(lookup, 0)][:, [columns[name] for name in season_names()]]
+    at_season = np.where(has_season[:, None], at_season / scale[:, None], np.float32(np.nan))
+    groups = np.stack([np.log(scale[:, None] / np.maximum(group_means, np.float32(1e-3))), group_seasons], axis=2)
+    return np.concatenate(
+        [
+            at_origin[:, [columns[name] for name in _origin_columns(features)]],
+            at_season,
+            groups.reshape(len(places.series), -1),
+            _target_columns(panel, places, price_level=at_origin[:, columns[PRICE_LEVEL]], params=params),
+        ],
+        axis=1,
+        dtype=np.float32,
+    )
+
+
+def sample_training_rows(
+    panel: DemandPanel, features: OriginFeatures, groups: GroupHistory, *, params: Params
+) -> TrainingRows:
+    """Return rows drawn from all (series, cutoff, horizon) whose target is observed and not cut off by a stockout.
+
+    Args:
+        panel: history; only observed periods are targets.
+        features: origin features of its observed periods.
+        groups: what its groups sold up to every observed period.
+        params: seed, features, forecasting.horizon, training_rows and training_periods.
+
+    Raises:
+        InsufficientHistoryError: there is no such row.
+    """
+    rng = np.random.default_rng(params.seed)
+    places, targets = _draw_places(panel, rng, params=params)
+    position = season_position(panel.start, places.target, frequency=panel.frequency)
+    codes = groups.codes[places.series]
+    means = [groups.mean_units[name][codes[:, n], places.origin] for n, name in enumerate(ATTRIBUTES)]
+    seasons = [groups.season_index[name][codes[:, n], places.origin, position] for n, name in enumerate(ATTRIBUTES)]
+    inputs = assemble_rows(
+        panel,
+        features,
+        places,
+        group_means=np.stack(means, axis=1),
+        group_seasons=np.stack(seasons, axis=1),
+        params=params.features,
+    )
+    scale = features.column(SCALE)[places.series, places.origin]
+    weights = np.minimum(scale / scale.mean(), _LARGEST_WEIGHT)
+    return TrainingRows(
+        names=row_feature_names(features),
+        inputs=inputs,
+        targets=(targets / scale).astype(np.float32),
+        weights=(weights / weights.mean()).astype(np.float32),
+    )
+
+
+def _draw_places(panel: DemandPanel, rng: np.random.Generator, *, params: Params) -> tuple[RowPlaces, FloatArray]:
+    """Return which rows to learn from, and their targets in units."""
+    sales = mask_censored(panel, max_stockout_share=params.features.max_stockout_share)
+    first_listed = np.argmax(~np.isnan(panel.sales_units[:, : panel.observed_periods]), axis=1)
+    is_target = ~np.isnan(sales)
+    is_target &= np.arange(panel.observed_periods) > first_listed[:, None]
+    is_target[:, : max(0, panel.observed_periods - params.forecasting.training_periods)] = False
+    cells = np.flatnonzero(is_target)
+    if not cells.size:
+        raise InsufficientHistoryError(
+            f"no series has two observed periods with stock, got {panel.n_series} series x "
+            f"{panel.observed_periods} periods up to {panel.last_observed}. Ingest more history, or raise params.yaml: features.max_stockout_share."
+        )
+    wanted = params.forecasting.training_rows
+    drawn = rng.choice(cells, size=wanted, replace=cells.size < wanted)
+    series, target = np.divmod(np.sort(drawn), panel.observed_periods)
+    longest = np.minimum(params.forecasting.horizon, target - first_listed[series])
+    horizon = rng.integers(1, longest, endpoint=True)
+    return RowPlaces(series=series, origin=target - horizon, horizon=horizon), sales[series, target]
+
+
+def _origin_columns(features: OriginFeatures) -> list[str]:
+    """Return the origin features that are inputs as they are: all but those in units."""
+    in_units = {SCALE, PRICE_LEVEL, *season_names()}
+    return [name for name in features.names if name not in in_units]
+
+
+def _target_columns(
+    panel: DemandPanel, places: RowPlaces, *, price_level: FloatArray, params: FeatureParams
+) -> FloatArray:
+    """Return what is known ahead about each row's target; shape (n_rows, 11)."""
+    target = places.target
+    dates = np.datetime64(panel.start) + target * np.timedelta64(panel.frequency.days, "D")
+    day_of_year = (dates - dates.astype("datetime64[Y]").astype(dates.dtype)).astype(np.float32)
+    day_of_month = (dates - dates.astype("datetime64[M]").astype(dates.dtype)).astype(np.float32)
+    angle = 2 * np.pi * day_of_year / _YEAR_DAYS
+    to_holiday, since_holiday = _holiday_distances(panel.is_holiday)
+    promotion_period = target if "is_promoted" in params.known_ahead else places.origin
+    price_period = target if "unit_price" in params.known_ahead else places.origin
+    price = panel.unit_price[places.series, price_period]
+    return np.stack(
+        [
+            places.horizon,
+            season_position(panel.start, target, frequency=panel.frequency),
+            day_of_month,
+            np.sin(angle),
+            np.cos(angle),
+            panel.is_holiday[places.series, target],
+            to_holiday[places.series, target],
+            since_holiday[places.series, target],
+            panel.is_promoted[places.series, promotion_period],
+            price / np.maximum(price_level, 1e-6),
+            price / np.maximum(panel.unit_price[places.series, places.origin], 1e-6),
+        ],
+        axis=1,
+    ).astype(np.float32)
+
+
+def _holiday_distances(is_holiday: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return periods to the next and since the last holiday, the period itself included, at most 14."""
+    period = np.arange(is_holiday.shape[1], dtype=np.float32)
+    last = np.maximum.accumulate(np.where(is_holiday > 0, period, -np.inf), axis=1)
+    coming = np.minimum.accumulate(np.where(is_holiday > 0, period, np.inf)[:, ::-1], axis=1)[:, ::-1]
+    reach = np.float32(_HOLIDAY_REACH_PERIODS)
+    return np.minimum(coming - period, reach).astype(np.float32), np.minimum(period - last, reach).astype(np.float32)
