@@ -292,23 +292,17 @@ def test_gateway_restock_error_becomes_its_problem(app, inner, tokens):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "expected"),
+    ("detail", "expected"),
     [
-        (
-            b'{"error": "1", "detail": [{"type": "missing", "loc": ["sku"], "msg": "Field required"}]}',
-            422,
-            "sku: Field required",
-        ),
-        (
-            b'{"error": "1", "detail": [{"type": "json_invalid", "loc": [], "msg": "Invalid JSON"}]}',
-            400,
-            "not valid JSON",
-        ),
-        (b'{"error": "odd"}', 400, "could not be done"),
-        (b"\xff", 400, "could not be done"),
+        ([{"type": "missing", "loc": ["sku"], "msg": "Field required"}], (422, "sku: Field required")),
+        ([{"type": "json_invalid", "loc": [], "msg": "Invalid JSON"}], (400, "not valid JSON")),
+        ("odd", (400, "could not be done")),
+        (None, (400, "could not be done")),
     ],
 )
-def test_gateway_bento_errors_become_problems(app, inner, tokens, body, status, expected):
+def test_gateway_bento_errors_become_problems(app, inner, tokens, detail, expected):
+    body = json.dumps({"error": "1", "detail": detail}).encode()
+
     async def refuse(scope, receive, send):
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 400, "headers": headers})
@@ -317,8 +311,9 @@ def test_gateway_bento_errors_become_problems(app, inner, tokens, body, status, 
 
     inner.behave = refuse
     problem = call(app, headers=[bearer(tokens[Role.READER])]).problem
+    status, words = expected
     assert problem["status"] == status
-    assert expected in problem["detail"]
+    assert words in problem["detail"]
 
 
 def test_gateway_more_requests_than_allowed_at_once_answers_503(app, inner, tokens):
@@ -360,22 +355,23 @@ def test_gateway_websocket_is_closed(app):
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
-_header_text = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40)
-
-
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    method=st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "X" * 50]),
-    path=st.one_of(st.sampled_from(["/", "/forecast", "/metrics", "/schema.json"]), st.text(max_size=60)),
-    names=st.lists(
-        st.sampled_from(["Authorization", "Content-Length", "Content-Type", "X-Request-ID", "Host"]), max_size=4
+    target=st.tuples(
+        st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "X" * 50]),
+        st.one_of(st.sampled_from(["/", "/forecast", "/metrics", "/schema.json"]), st.text(max_size=60)),
     ),
-    value=_header_text,
+    headers=st.lists(
+        st.tuples(
+            st.sampled_from(["Authorization", "Content-Length", "Content-Type", "X-Request-ID", "Host"]),
+            st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=40),
+        ),
+        max_size=4,
+    ),
     chunks=st.lists(st.binary(max_size=400), min_size=1, max_size=5),
 )
-def test_gateway_any_request_is_answered_and_nothing_gets_through_without_a_token(
-    app, inner, method, path, names, value, chunks
-):
-    reply = call(app, method, path, headers=[(name, value) for name in names], chunks=chunks)
+def test_gateway_request_without_a_token_is_answered_and_gets_no_further(request, target, headers, chunks):
+    app, inner = request.getfixturevalue("app"), request.getfixturevalue("inner")
+    reply = call(app, *target, headers=headers, chunks=chunks)
     assert reply.status < 500
     assert inner.bodies == []
