@@ -1,4 +1,4 @@
-"""Array types of the simulation; axes are (sku), (sku, location), (sku, location, day), the warehouse last of locations."""
+"""Array types of the simulation; axes are sku, location and day in this order, the warehouse last of the locations."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from restock.params import SimulationParams
 from restock.simulation.catalogue import create_catalogue, product_table
 from restock.simulation.chain import create_chain, location_table
 from restock.simulation.demand import draw_demand, know_effects, latent_mean
+from restock.simulation.history import Company
 from restock.simulation.movements import movement_table
 from restock.simulation.ordering import brief_planner
 from restock.simulation.prices import plan_prices
@@ -18,7 +19,7 @@ from restock.simulation.purchasing import purchase_order_table
 from restock.simulation.records import sales_table, stock_table
 from restock.simulation.streams import Stream, random_stream
 from restock.simulation.suppliers import sign_suppliers, supply_terms_table
-from restock.simulation.trading import Company, trade
+from restock.simulation.trading import trade
 from restock.simulation.trading_days import calendar_table, list_trading_days
 from restock.simulation.truth import truth_tables
 

@@ -97,8 +97,8 @@ def latent_mean(
 def draw_demand(mean_units: Floats, catalogue: Catalogue, *, rng: np.random.Generator) -> LatentDemand:
     """Return demand drawn with the given means.
 
-    Assumptions: given the mean, days are independent. Regular articles: negative binomial, variance = mean + mean^2 / r.
-    Intermittent ones: a Poisson number of customers, each taking a geometric batch.
+    Assumptions: given the mean, days are independent. Regular articles: negative binomial with variance
+    mean + mean^2 / r. Intermittent ones: a Poisson number of customers, each taking a geometric batch.
     """
     demand = np.zeros(mean_units.shape, dtype=np.int64)
     regular, rare = ~catalogue.is_intermittent, catalogue.is_intermittent

@@ -1,4 +1,4 @@
-"""Losses that nobody books: articles stolen little by little, and stock that is gone at once while the books hold it."""
+"""Losses that nobody books: theft little by little, and stock that is gone at once while the books hold it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CELL_DAYS_PER_SHRINKAGE = 16_000
 _SHRINKAGE_DAYS = (40, 110)
 _SHRINKAGE_SHARE_OF_RATE = (0.06, 0.20)
 _SLOWEST_SHRINKAGE_UNITS = 0.15
-_PHANTOM_SHARE = 0.00016  # of brisk article x store x days
+_PHANTOM_SHARE = 0.0004  # of brisk article x store x days
 _BRISK_RATE_UNITS = 2.0
 
 

@@ -206,7 +206,7 @@ def movement_table(rows: MovementRows, *, catalogue: Catalogue, chain: Chain, da
                 "unit_of_measure": units.gather(np.searchsorted(packs, rows.pack)),
                 "unit_price": major_units(rows.price_minor),
                 "user": named(chain.user, rows.user),
-                "reference": _reference_text(rows, chain),
+                "reference": _reference_text(rows),
                 "quantity_expected": expected.set(expected == NOT_EXPECTED, None),
             }
         )
@@ -237,7 +237,7 @@ def _padded(number: pl.Expr, width: int) -> pl.Expr:
     return number.cast(pl.String).str.zfill(width)
 
 
-def _reference_text(rows: MovementRows, chain: Chain) -> pl.Series:
+def _reference_text(rows: MovementRows) -> pl.Series:
     """Return the reference of each row as text."""
     number, invoice = pl.col("number"), pl.col("invoice")
     week = pl.col("number").cast(pl.String)

@@ -58,16 +58,17 @@ class OrderBook:
         supplier = self.terms.of_sku[sku]
         in_order = np.argsort(supplier, kind="stable")
         sku, supplier = sku[in_order], supplier[in_order]
-        _, first, order = np.unique(supplier, return_index=True, return_inverse=True)
+        _, first, place = np.unique(supplier, return_index=True, return_inverse=True)
+        order = self.n_orders + 1 + place
         deliveries = draw_deliveries(
-            self.n_lines, day=day, supplier=supplier, ordered_units=units[sku], terms=self.terms, rng=rng
+            self.n_lines, day=day, order=order, sku=sku, ordered_units=units[sku], terms=self.terms, rng=rng
         )
         for arrival in np.unique(deliveries.day).tolist():
             self._coming.setdefault(arrival, []).append(deliveries.select(np.flatnonzero(deliveries.day == arrival)))
         self._lines.append(
             _Lines(
-                order=self.n_orders + 1 + order,
-                number=np.arange(sku.size) - first[order] + 1,
+                order=order,
+                number=np.arange(sku.size) - first[place] + 1,
                 sku=sku,
                 day=np.full(sku.size, day, dtype=np.int64),
                 units=units[sku],
@@ -77,15 +78,11 @@ class OrderBook:
         self.n_lines += int(sku.size)
         self.n_orders += int(first.size)
 
-    def arrive(self, day: int) -> Deliveries | None:
-        """Take in the deliveries of a day; None where nothing comes."""
-        coming = self._coming.pop(day, [])
-        if not coming:
-            return None
-        deliveries = join_deliveries(coming)
-        sku = self.column("sku")[deliveries.line]
+    def arrive(self, day: int) -> Deliveries:
+        """Take in the deliveries of a day; without rows where nothing comes."""
+        deliveries = join_deliveries(self._coming.pop(day, []))
         self.on_order_units = self.on_order_units - np.bincount(
-            sku, weights=deliveries.closed_units, minlength=self.on_order_units.size
+            deliveries.sku, weights=deliveries.closed_units, minlength=self.on_order_units.size
         ).astype(np.int64)
         self._arrived.append(deliveries)
         return deliveries
@@ -94,17 +91,7 @@ class OrderBook:
         """Return one column of all lines, shape (n_lines,)."""
         if not self._lines:
             return np.empty(0, dtype=np.int64)
-        # Kept joined: the loop asks every day, and joining afresh would cost its square.
-        if len(self._lines) > 1:
-            self._lines[:] = [
-                _Lines(
-                    **{
-                        key: np.concatenate([getattr(lines, key) for lines in self._lines])
-                        for key in ("order", "number", "sku", "day", "units")
-                    }
-                )
-            ]
-        return np.asarray(getattr(self._lines[0], name), dtype=np.int64)
+        return np.concatenate([getattr(lines, name) for lines in self._lines])
 
     def delivered(self) -> tuple[Ints, Ints]:
         """Return claimed units of each line, and the day on which it was closed (-1 while open), shape (n_lines,)."""

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from restock.simulation.arrays import Ints
+from restock.simulation.history import NEVER_COUNTED, Company, History
 from restock.simulation.movements import major_units, named
-from restock.simulation.trading import COUNT_SECOND, NEVER_COUNTED, Company, History
+from restock.simulation.trading import COUNT_SECOND
 from restock.tables import SALES, STOCK
 
 
@@ -56,8 +57,7 @@ def stock_table(company: Company, history: History) -> pl.DataFrame:
 
 def listed_days(company: Company) -> tuple[Ints, Ints, Ints]:
     """Return article, store and day of every day on which a store sells an article, in that order."""
-    n_skus, n_stores, n_days = company.demand.demand_units.shape
-    is_sold = np.arange(n_days) >= company.catalogue.launch_day[:, None]
+    is_sold = np.arange(company.days.n_days) >= company.catalogue.launch_day[:, None]
     sku, store, day = np.nonzero(company.chain.is_listed[:, :, None] & is_sold[:, None, :])
     return sku, store, day
 

@@ -1,4 +1,4 @@
-"""Named random streams: each part of the simulation draws from its own, so that one part's draws never move another's."""
+"""Named random streams: each part of the simulation draws from its own, so that no part's draws move another's."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Stream(IntEnum):
     COUNTS = 11
     FRAUD = 12
     BOOKING = 13
+    PLANNER = 14
 
 
 def random_stream(seed: int, stream: Stream) -> np.random.Generator:

@@ -19,7 +19,7 @@ _SKUS_PER_SUPPLIER = 12
 _FRESH_LEAD_DAYS, _DRY_LEAD_DAYS = (1, 3), (4, 12)
 _FRESH_REVIEW_DAYS, _DRY_REVIEW_DAYS = (1, 2), (3, 8)
 _SPLIT_SHARE = 0.06
-_UNNOTICED_SHARE = 0.010
+_UNNOTICED_SHARE = 0.006
 _MINIMUM_ORDER_DAYS = 3.0
 
 
@@ -56,6 +56,8 @@ class Deliveries:
 
     Attributes:
         line: index of the order line.
+        order: number of the order.
+        sku: article.
         day: day of arrival.
         came_units: what is really on the pallet.
         claimed_units: what the delivery note says and the clerk books.
@@ -65,6 +67,8 @@ class Deliveries:
     """
 
     line: Ints
+    order: Ints
+    sku: Ints
     day: Ints
     came_units: Ints
     claimed_units: Ints
@@ -104,7 +108,7 @@ def sign_suppliers(catalogue: Catalogue, chain: Chain, *, rng: np.random.Generat
             fresh_flag, rng.integers(*_FRESH_REVIEW_DAYS, n_suppliers), rng.integers(*_DRY_REVIEW_DAYS, n_suppliers)
         ),
         late_share=rng.uniform(0.03, 0.25, n_suppliers),
-        short_share=rng.uniform(0.005, 0.05, n_suppliers),
+        short_share=rng.uniform(0.003, 0.030, n_suppliers),
         order_cost_minor=rng.integers(1_500, 6_000, n_suppliers),
         of_sku=of_sku,
         minimum_units=np.where(is_fresh, pack, smallest_line.astype(np.int64) * pack),
@@ -113,19 +117,28 @@ def sign_suppliers(catalogue: Catalogue, chain: Chain, *, rng: np.random.Generat
 
 
 def draw_deliveries(
-    first_line: int, *, day: int, supplier: Ints, ordered_units: Ints, terms: Suppliers, rng: np.random.Generator
+    first_line: int,
+    *,
+    day: int,
+    order: Ints,
+    sku: Ints,
+    ordered_units: Ints,
+    terms: Suppliers,
+    rng: np.random.Generator,
 ) -> Deliveries:
     """Return what comes of the lines ordered on one day, and when; lines of one supplier travel together.
 
     Args:
         first_line: index of the first line.
         day: day of the order.
-        supplier: supplier of each line, shape (n_lines,).
+        order: number of each line's order, shape (n_lines,).
+        sku: article of each line, shape (n_lines,).
         ordered_units: units ordered, shape (n_lines,), > 0.
         terms: the suppliers.
         rng: stream of the deliveries.
     """
-    n_suppliers, n_lines = len(terms.name), supplier.size
+    n_suppliers, n_lines = len(terms.name), sku.size
+    supplier = terms.of_sku[sku]
     is_late = rng.random(n_suppliers) < terms.late_share
     delay = np.where(is_late, rng.geometric(0.35, n_suppliers), rng.choice((-1, 0, 0, 0, 0), n_suppliers))
     arrival = day + np.maximum(terms.quoted_lead_days + delay, 1)[supplier]
@@ -144,6 +157,8 @@ def draw_deliveries(
     never = (is_unnoticed | (is_short & (first < ordered_units))).astype(np.int64)
     return Deliveries(
         line=np.concatenate([line, line[rest]]),
+        order=np.concatenate([order, order[rest]]),
+        sku=np.concatenate([sku, sku[rest]]),
         day=np.concatenate([arrival, later]),
         came_units=np.concatenate([came, rest_units]),
         claimed_units=np.concatenate([first, rest_units]),
@@ -154,13 +169,13 @@ def draw_deliveries(
 
 
 def join_deliveries(parts: Sequence[Deliveries]) -> Deliveries:
-    """Return the deliveries of all parts, one after the other.
-
-    Raises:
-        ValueError: there is no part.
-    """
+    """Return the deliveries of all parts, one after the other; none where there is no part."""
+    nothing = np.empty(0, dtype=np.int64)
     return Deliveries(
-        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Deliveries)}
+        **{
+            field.name: np.concatenate([nothing, *(getattr(part, field.name) for part in parts)])
+            for field in fields(Deliveries)
+        }
     )
 
 

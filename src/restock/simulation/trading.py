@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 
-from restock.simulation.arrays import Flags, Floats, Ints
-from restock.simulation.catalogue import Catalogue
-from restock.simulation.chain import USERS_PER_LOCATION, Chain
+from restock.simulation.arrays import Flags, Ints
+from restock.simulation.chain import USERS_PER_LOCATION
 from restock.simulation.clerks import book_movements
-from restock.simulation.demand import LatentDemand
+from restock.simulation.floor import Floor, kept_articles, open_floor, opening_rows
+from restock.simulation.history import Company, HiddenLosses, History
 from restock.simulation.losses import ShrinkagePlan, plan_shrinkage, steal, vanish
 from restock.simulation.movements import (
     ErrorKind,
@@ -24,108 +24,22 @@ from restock.simulation.movements import (
     unnoticed,
 )
 from restock.simulation.ordering import (
-    Planner,
-    first_rates,
     purchase_quantities,
     request_transfers,
     share_out,
     smoothed_rates,
 )
-from restock.simulation.prices import Prices
-from restock.simulation.purchasing import OrderBook
-from restock.simulation.returns import FraudPlan, ReturnsDesk, false_returns, honest_returns, plan_fraud
+from restock.simulation.returns import FraudPlan, false_returns, honest_returns, plan_fraud
 from restock.simulation.shopping import DayOfSales, sale_rows, serve_customers
 from restock.simulation.streams import Stream, random_stream
-from restock.simulation.suppliers import Suppliers
-from restock.simulation.trading_days import TradingDays
 
-NEVER_COUNTED = -1
 COUNT_SECOND = 21 * 3600 + 1800
-_OPENING_SECOND, _DELIVERY_SECOND, _DISPATCH_SECOND, _UNLOAD_SECOND = 0, 4 * 3600, 5 * 3600 + 1800, 6 * 3600 + 2700
+_DELIVERY_SECOND, _DISPATCH_SECOND, _UNLOAD_SECOND = 4 * 3600, 5 * 3600 + 1800, 6 * 3600 + 2700
 _WRITE_OFF_SECOND = 20 * 3600 + 1800
 _WINDOW_SECONDS = 2400
 _COUNT_ROUND_WEEKS = 4
 _COUNT_NOISE_SHARES = (0.012, 0.976, 0.012)  # one too few, right, one too many
 _PACK_ENTRY_SHARE = 0.6
-_OPENING_DAYS = 6.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Company:
-    """All that is fixed before the first day."""
-
-    catalogue: Catalogue
-    chain: Chain
-    days: TradingDays
-    prices: Prices
-    demand: LatentDemand
-    suppliers: Suppliers
-    planner: Planner
-
-
-@dataclass(frozen=True, kw_only=True)
-class HiddenLosses:
-    """Losses that nobody booked; arrays of shape (n_losses,).
-
-    Attributes:
-        kind: an `ErrorKind`: shrinkage or phantom stock.
-        day: day of history.
-        sku: article.
-        store: store.
-        units: units lost, > 0.
-    """
-
-    kind: Ints
-    day: Ints
-    sku: Ints
-    store: Ints
-    units: Ints
-
-
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """What the days brought; stores are 0 to n_stores - 1, the warehouse comes after them.
-
-    Attributes:
-        sales: one `DayOfSales` a day, what really happened.
-        reported_empty_share: empty share as the shop knows it, shape (n_skus, n_stores, n_days): 0 where stock is gone
-            that the books hold.
-        on_hand: units there at the end of a day, shape (n_skus, n_stores + 1, n_days).
-        booked: units in the books at the end, shape (n_skus, n_stores + 1).
-        in_transfer: units promised to each store for the next morning, shape (n_skus, n_stores).
-        last_count_day: day of the last count, `NEVER_COUNTED` before the first, shape (n_skus, n_stores + 1).
-        rows: every movement, in order of time.
-        losses: what nobody booked.
-        orders: the order book.
-    """
-
-    sales: list[DayOfSales]
-    reported_empty_share: Floats
-    on_hand: Ints
-    booked: Ints
-    in_transfer: Ints
-    last_count_day: Ints
-    rows: MovementRows
-    losses: HiddenLosses
-    orders: OrderBook
-
-
-@dataclass
-class _Floor:
-    """The moving parts of the loop. Invariant: `on_hand` >= 0; `fresh` is what came within an article's shelf life."""
-
-    on_hand: Ints
-    booked: Ints
-    rates: Floats
-    in_transfer: Ints
-    received: Ints
-    fresh: Ints
-    is_phantom: Flags
-    last_count_day: Ints
-    orders: OrderBook
-    desk: ReturnsDesk = field(default_factory=ReturnsDesk)
-    n_transfers: int = 0
-    n_notes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,14 +55,14 @@ def trade(company: Company, *, seed: int) -> History:
     """Return what all days of history bring."""
     n_days, n_stores = company.days.n_days, company.chain.n_stores
     plans = _plan_ahead(company, seed=seed)
-    floor = _open_floor(company, plans)
+    floor = open_floor(company, rng=plans.rng[Stream.PLANNER])
     sales: list[DayOfSales] = []
     reported = np.zeros((company.catalogue.n_skus, n_stores, n_days))
     on_hand = np.zeros((company.catalogue.n_skus, n_stores + 1, n_days), dtype=np.int64)
-    rows: list[MovementRows] = [_opening_rows(floor, company)]
+    rows: list[MovementRows] = [opening_rows(floor)]
     losses: list[HiddenLosses] = []
     for day in range(n_days):
-        is_kept = _kept(company, day)
+        is_kept = kept_articles(company, day)
         parts = [_receive(floor, company, day=day, plans=plans), _transfer(floor, company, day=day, plans=plans)]
         losses += _lose(floor, day=day, is_active=is_kept[:, :-1], plans=plans)
         sold = serve_customers(
@@ -161,7 +75,6 @@ def trade(company: Company, *, seed: int) -> History:
         parts.append(_write_off(floor, company, day=day))
         booked_rows = book_movements(join_rows(parts), company.catalogue, is_kept=is_kept, rng=plans.rng[Stream.CLERKS])
         np.add.at(floor.booked, (booked_rows.sku, booked_rows.location), booked_rows.booked_units)
-        floor.is_phantom &= floor.on_hand[:, :-1] == 0
         reported[:, :, day] = np.where(floor.is_phantom, 0.0, sold.empty_share)
         rows += [booked_rows, _count(floor, company, day=day, is_kept=is_kept, plans=plans)]
         _reorder(
@@ -191,85 +104,35 @@ def _plan_ahead(company: Company, *, seed: int) -> _Plans:
     )
 
 
-def _open_floor(company: Company, plans: _Plans) -> _Floor:
-    """Return the floor on the first morning: some days of stock of every article that is sold from the start."""
-    catalogue, chain = company.catalogue, company.chain
-    rates = first_rates(catalogue, chain, rng=plans.rng[Stream.CHAIN])
-    days = np.minimum(np.where(catalogue.shelf_life_days > 0, catalogue.shelf_life_days - 1, 99), _OPENING_DAYS)
-    is_sold = catalogue.launch_day == 0
-    stock = np.zeros((catalogue.n_skus, chain.n_stores + 1), dtype=np.int64)
-    stock[:, :-1] = np.where(chain.is_listed, np.ceil(rates * days[:, None]) + 1, 0)
-    stock[:, -1] = np.ceil(rates.sum(axis=1) * np.minimum(company.planner.protection_days, days * 2))
-    stock *= is_sold[:, None]
-    received = np.zeros((company.days.n_days, *stock.shape), dtype=np.int64)
-    received[0] = stock
-    return _Floor(
-        on_hand=stock,
-        booked=stock.copy(),
-        rates=rates,
-        in_transfer=np.zeros((catalogue.n_skus, chain.n_stores), dtype=np.int64),
-        received=received,
-        fresh=np.zeros_like(stock),
-        is_phantom=np.zeros((catalogue.n_skus, chain.n_stores), dtype=np.bool_),
-        last_count_day=np.full(stock.shape, NEVER_COUNTED, dtype=np.int64),
-        orders=OrderBook(company.suppliers, np.zeros(catalogue.n_skus, dtype=np.int64)),
-    )
-
-
-def _opening_rows(floor: _Floor, company: Company) -> MovementRows:
-    sku, location = np.nonzero(floor.on_hand)
-    return true_movements(
-        0,
-        _OPENING_SECOND,
-        sku=sku,
-        location=location,
-        kind=Kind.ADJUSTMENT,
-        units=floor.on_hand[sku, location],
-        user=np.full(sku.size, company.chain.warehouse * USERS_PER_LOCATION, dtype=np.int64),
-        reference=Reference.OPENING,
-        number=0,
-    )
-
-
-def _kept(company: Company, day: int) -> Flags:
-    """Return which location keeps an article by `day`, shape (n_skus, n_stores + 1)."""
-    is_sold = (company.catalogue.launch_day <= day)[:, None]
-    return np.concatenate([company.chain.is_listed & is_sold, is_sold], axis=1)
-
-
 def _entry_pack(units: Ints, pack: Ints, *, rng: np.random.Generator) -> Ints:
     """Return the unit of measure in which whole packs are entered: often the pack, else the piece."""
     return np.where((units % pack == 0) & (rng.random(units.size) < _PACK_ENTRY_SHARE), pack, 1)
 
 
-def _receive(floor: _Floor, company: Company, *, day: int, plans: _Plans) -> MovementRows:
+def _receive(floor: Floor, company: Company, *, day: int, plans: _Plans) -> MovementRows:
     """Take in the day's deliveries to the warehouse; return the receipts."""
-    deliveries = floor.orders.arrive(day)
-    rng, warehouse = plans.rng[Stream.BOOKING], company.chain.warehouse
-    line = np.empty(0, dtype=np.int64) if deliveries is None else deliveries.line
-    sku = floor.orders.column("sku")[line]
-    came = line if deliveries is None else deliveries.came_units
-    claimed = line if deliveries is None else deliveries.claimed_units
-    np.add.at(floor.on_hand, (sku, warehouse), came)
-    np.add.at(floor.received[day], (sku, warehouse), came)
+    arrived = floor.orders.arrive(day)
+    rng, warehouse, sku = plans.rng[Stream.BOOKING], company.chain.warehouse, arrived.sku
+    np.add.at(floor.on_hand[:, warehouse], sku, arrived.came_units)
+    np.add.at(floor.received[day][:, warehouse], sku, arrived.came_units)
     rows = true_movements(
         day,
         _DELIVERY_SECOND + rng.integers(0, _WINDOW_SECONDS, sku.size),
         sku=sku,
         location=warehouse,
         kind=Kind.RECEIPT,
-        units=claimed,
+        units=arrived.claimed_units,
         user=warehouse * USERS_PER_LOCATION + rng.integers(0, USERS_PER_LOCATION, sku.size),
         reference=Reference.ORDER,
-        number=floor.orders.column("order")[line],
+        number=arrived.order,
         price_minor=company.catalogue.unit_cost_minor[sku],
-        pack=_entry_pack(claimed, company.catalogue.pack_units[sku], rng=rng),
-        expected_units=line if deliveries is None else deliveries.expected_units,
+        pack=_entry_pack(arrived.claimed_units, company.catalogue.pack_units[sku], rng=rng),
+        expected_units=arrived.expected_units,
     )
-    return unnoticed(rows, came, is_short=line if deliveries is None else deliveries.is_short)
+    return unnoticed(rows, arrived.came_units, is_short=arrived.is_short)
 
 
-def _transfer(floor: _Floor, company: Company, *, day: int, plans: _Plans) -> MovementRows:
+def _transfer(floor: Floor, company: Company, *, day: int, plans: _Plans) -> MovementRows:
     """Move what was promised last evening from the warehouse to the stores; return two rows a transfer."""
     rng, warehouse = plans.rng[Stream.BOOKING], company.chain.warehouse
     sku, store = np.nonzero(floor.in_transfer)
@@ -299,7 +162,7 @@ def _transfer(floor: _Floor, company: Company, *, day: int, plans: _Plans) -> Mo
     return join_rows([out, leg(store, units, _UNLOAD_SECOND)])
 
 
-def _lose(floor: _Floor, *, day: int, is_active: Flags, plans: _Plans) -> list[HiddenLosses]:
+def _lose(floor: Floor, *, day: int, is_active: Flags, plans: _Plans) -> list[HiddenLosses]:
     """Take out what is stolen and what vanishes before the shop opens."""
     rng, stores = plans.rng[Stream.LOSSES], floor.on_hand[:, :-1]
     found = []
@@ -317,12 +180,12 @@ def _lose(floor: _Floor, *, day: int, is_active: Flags, plans: _Plans) -> list[H
             )
         )
     floor.on_hand[:, :-1] -= stolen + gone
-    floor.is_phantom |= gone > 0
+    floor.is_phantom = (floor.is_phantom & (stores == 0)) | (gone > 0)
     return found
 
 
 def _sell_and_take_back(
-    floor: _Floor, company: Company, sold: DayOfSales, *, day: int, is_active: Flags, plans: _Plans
+    floor: Floor, company: Company, sold: DayOfSales, *, day: int, is_active: Flags, plans: _Plans
 ) -> list[MovementRows]:
     """Hand over what is sold, put back what returns; return sales, honest and false returns."""
     price = company.prices.price_minor[:, day]
@@ -337,7 +200,7 @@ def _sell_and_take_back(
     return [sales, back, fraud]
 
 
-def _write_off(floor: _Floor, company: Company, *, day: int) -> MovementRows:
+def _write_off(floor: Floor, company: Company, *, day: int) -> MovementRows:
     """Throw away what has expired, oldest sold first; return the write-offs."""
     life = company.catalogue.shelf_life_days
     floor.fresh += floor.received[day]
@@ -362,7 +225,7 @@ def _write_off(floor: _Floor, company: Company, *, day: int) -> MovementRows:
     )
 
 
-def _count(floor: _Floor, company: Company, *, day: int, is_kept: Flags, plans: _Plans) -> MovementRows:
+def _count(floor: Floor, company: Company, *, day: int, is_kept: Flags, plans: _Plans) -> MovementRows:
     """Count a part of the articles where today is the location's day of counting, and set the books to the count."""
     n_skus, n_locations = is_kept.shape
     weekday = int(company.days.weekday[day])
@@ -392,7 +255,7 @@ def _count(floor: _Floor, company: Company, *, day: int, is_kept: Flags, plans: 
     )
 
 
-def _reorder(floor: _Floor, company: Company, sold: Ints, *, day: int, is_informative: Flags, plans: _Plans) -> None:
+def _reorder(floor: Floor, company: Company, sold: Ints, *, day: int, is_informative: Flags, plans: _Plans) -> None:
     """Learn from the day's sales, promise the stores tomorrow's transfers and order from the suppliers."""
     planner, terms = company.planner, company.suppliers
     floor.rates = smoothed_rates(
@@ -404,7 +267,7 @@ def _reorder(floor: _Floor, company: Company, sold: Ints, *, day: int, is_inform
         planner=planner,
         terms=terms,
         day=day,
-        is_active=_kept(company, day + 1)[:, :-1],
+        is_active=kept_articles(company, day + 1)[:, :-1],
     )
     floor.in_transfer = share_out(requests, floor.on_hand[:, -1], first_store=day % company.chain.n_stores)
     position = floor.booked[:, -1] - floor.in_transfer.sum(axis=1) + floor.orders.on_order_units

@@ -71,7 +71,7 @@ def easter_sunday(year: int) -> date:
         datetime.date(2024, 3, 31)
     """
     golden = year % 19
-    century, of_century = divmod(year, 100)
+    century = year // 100
     correction = (century - century // 4 - (8 * century + 13) // 25 + 19 * golden + 15) % 30
     full_moon = correction - correction // 28 * (
         1 - correction // 28 * (29 // (correction + 1)) * ((21 - golden) // 11)
@@ -92,7 +92,7 @@ def list_trading_days(first_day: date, n_days: int) -> TradingDays:
     for year in range(dates[0].year, dates[-1].year + 2):
         for day, event in _events_of(year):
             place = (day - first_day).days
-            rows = [CATEGORIES.index(name) for name in event.categories]
+            rows = np.array([CATEGORIES.index(name) for name in event.categories])
             run_up = np.arange(max(place - event.run_up_days, 0), min(max(place, 0), n_all))
             effect[np.ix_(rows, run_up)] += np.log(event.run_up)
             if 0 <= place < n_all:

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from restock.simulation.arrays import Ints
+from restock.simulation.history import Company, History
 from restock.simulation.movements import ErrorKind, movement_ids, named
 from restock.simulation.records import dates_of, listed_days
-from restock.simulation.trading import Company, History
 
 _ERROR_NAMES = [kind.name.lower() for kind in ErrorKind]
 
@@ -16,7 +16,7 @@ _ERROR_NAMES = [kind.name.lower() for kind in ErrorKind]
 def truth_tables(company: Company, history: History) -> dict[str, pl.DataFrame]:
     """Return the truth by name.
 
-    - `demand`: sku, location, date, latent_mean_units, demand_units, substituted_in_units; a row for every row of sales.
+    - `demand`: sku, location, date, latent_mean_units, demand_units, substituted_in_units; a row for each of sales.
     - `lost_sales`: sku, location, date, lost_units, substituted_out_units (the part of them that asked for another
       article), stockout_share; rows with lost units only. Sales = demand - lost + substituted_in.
     - `injected_errors`: movement, kind, date, sku, location, user, booked_units and true_quantity, true_sku,
