@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,8 +94,10 @@ class ForecastService:
             docs=render_docs(document).encode(),
             max_body_bytes=settings.max_body_bytes,
         )
+        # Only a worker has a supervisor; the application may also run by itself, as in a test.
+        self._supervisor = os.getppid() if bentoml.server_context.worker_index is not None else None
         self._check()
-        self._watcher = Watcher(self._check, interval_seconds=settings.reload_seconds)
+        self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)
         self._watcher.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
@@ -147,6 +151,13 @@ class ForecastService:
                 )
             )
         )
+
+    def _watch(self) -> None:
+        """Follow promotions and data, and stop where the supervisor was killed: nobody else would stop this worker."""
+        if self._supervisor is not None and os.getppid() != self._supervisor:
+            logger.warning("the supervisor is gone, so this worker stops")
+            os.kill(os.getpid(), signal.SIGTERM)
+        self._check()
 
     def _check(self) -> None:
         """Swap in a newly promoted version or newly validated data, whichever there is."""
