@@ -1,15 +1,21 @@
 """Invariants of the demo company's parts, whatever the sizes."""
 
+from datetime import date
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from restock.params import SimulationParams
 from restock.simulation.catalogue import create_catalogue, end_in_nine
 from restock.simulation.chain import create_chain
+from restock.simulation.company import found_company
+from restock.simulation.movements import Reference
 from restock.simulation.ordering import share_out
 from restock.simulation.shopping import serve_customers
 from restock.simulation.streams import Stream, random_stream
 from restock.simulation.suppliers import draw_deliveries, sign_suppliers
+from restock.simulation.trading import trade
 
 SIZES = st.integers(5, 60)
 SEEDS = st.integers(0, 2**31)
@@ -60,6 +66,27 @@ def test_draw_deliveries_close_every_line_and_bring_no_more_than_ordered(n_skus,
     assert (got.day > 9).all()
     short = got.is_short == 1
     assert (got.came_units[short] < got.expected_units[short]).all()
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    n_skus=st.integers(5, 30),
+    n_stores=st.integers(1, 4),
+    seed=SEEDS,
+    first_day=st.dates(date(2000, 1, 1), date(2040, 1, 1)),
+)
+def test_trade_true_movements_give_the_shelves_and_booked_ones_the_books(n_skus, n_stores, seed, first_day):
+    params = SimulationParams(n_skus=n_skus, n_stores=n_stores, n_days=120, first_day=first_day)
+    history = trade(found_company(params, seed=seed), seed=seed)
+    rows, losses = history.rows, history.losses
+    shelves, books = np.zeros_like(history.booked), np.zeros_like(history.booked)
+    is_count = rows.reference == Reference.COUNT
+    np.add.at(shelves, (rows.true_sku[~is_count], rows.true_location[~is_count]), rows.true_units[~is_count])
+    np.subtract.at(shelves, (losses.sku, losses.store), losses.units)
+    np.add.at(books, (rows.sku, rows.location), rows.booked_units)
+    assert (shelves == history.on_hand[:, :, -1]).all()
+    assert (books == history.booked).all()
+    assert (history.on_hand >= 0).all()
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20))

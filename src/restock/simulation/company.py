@@ -1,4 +1,8 @@
-"""The demo company: the tables a real one would bring, and the truth behind them, kept apart."""
+"""The demo company: the tables a real one would bring, and the truth behind them, kept apart.
+
+Sales come from the tills and are right; movements are what clerks booked, mistakes included; stock is what these
+movements add up to. So the books and the shelves differ, as they do in a real company.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from restock.simulation.movements import Kind, MovementRows, Reference, true_mov
 INVOICES_PER_STORE_DAY = 10_000
 _SUBSTITUTION_SHARE = 0.40
 _LINES_PER_INVOICE = 3
-_SPLIT_FROM_UNITS = 6
+_SPLIT_FROM_UNITS = 8
 _OPENS, _CLOSES = 8 * 3600, 20 * 3600
 _SHARE_DECIMALS = 3
 
