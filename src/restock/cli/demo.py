@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -76,7 +76,6 @@ def run_demo(
     for stage in stages:
         with clock.stage(stage):
             stream_dvc(["repro", "--single-item", stage], folder=settings.root)
-    _print_comparison(settings.data_dir / "reports" / "metrics.json")
     with clock.stage("promote"):
         _promote(settings, params)
     with clock.stage("serve"):
@@ -198,32 +197,6 @@ def _post(url: str, body: dict[str, Any], *, token: str) -> dict[str, Any]:
             return answer
     except urllib.error.HTTPError as error:
         raise RestockError(f"{url} answered {error.code}: {error.read().decode(errors='replace')}") from error
-
-
-def _print_comparison(path: Path) -> None:
-    """Print each family's metrics beside seasonal naive."""
-    families: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))["families"]
-    naive = families["seasonal_naive"]
-    best = min(families, key=lambda family: families[family]["pinball"])
-    table = Table(title="Back-test on the demo company (change against seasonal naive)", title_justify="left")
-    table.add_column("family")
-    columns: dict[str, Callable[[float], str]] = {
-        "pinball": "{:.3f}".format,
-        "wape": "{:.1%}".format,
-        "rmsse": "{:.3f}".format,
-        "bias": "{:+.1%}".format,
-        "coverage_80": "{:.1%}".format,
-    }
-    for column in columns:
-        table.add_column(column, justify="right")
-    for family, metrics in sorted(families.items(), key=lambda pair: pair[1]["pinball"]):
-        cells = [
-            written(metrics[column])
-            + (f" ({metrics[column] / naive[column] - 1:+.0%})" if column in ("pinball", "wape", "rmsse") else "")
-            for column, written in columns.items()
-        ]
-        table.add_row(family, *cells, style="bold green" if family == best else None)
-    output.print(table)
 
 
 def _print_seconds(seconds: dict[str, float], *, total: float) -> None:

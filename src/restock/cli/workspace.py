@@ -12,7 +12,9 @@ from restock.cli.console import messages, print_json
 from restock.params import read_params
 from restock.settings import read_settings
 
-workspace_app = typer.Typer(help="Folders of their own for runs, beside a checkout that stays clean.", no_args_is_help=True)
+workspace_app = typer.Typer(
+    help="Folders of their own for runs, beside a checkout that stays clean.", no_args_is_help=True
+)
 
 
 @workspace_app.command("create")

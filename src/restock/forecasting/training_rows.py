@@ -175,7 +175,8 @@ def _draw_places(panel: DemandPanel, rng: np.random.Generator, *, params: Params
     if not cells.size:
         raise InsufficientHistoryError(
             f"no series has two observed periods with stock, got {panel.n_series} series x "
-            f"{panel.observed_periods} periods up to {panel.last_observed}. Ingest more history, or raise params.yaml: features.max_stockout_share."
+            f"{panel.observed_periods} periods "
+            f"up to {panel.last_observed}. Ingest more history, or raise params.yaml: features.max_stockout_share."
         )
     wanted = params.forecasting.training_rows
     drawn = rng.choice(cells, size=wanted, replace=cells.size < wanted)

@@ -15,7 +15,7 @@ from restock.adapters.storage import write_json
 from restock.forecasting.backtest import score_backtest
 from restock.forecasting.metrics import METRICS
 from restock.params import Params
-from restock.pipeline.train import MODEL_TYPE, candidate_folder
+from restock.pipeline.train import BACKTEST_FILE, MODEL_TYPE, candidate_folder
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,7 @@ def run_evaluate(data_dir: Path, params: Params) -> dict[str, Any]:
     """
     panel = load_panel(data_dir / "features")
     backtests = pl.concat(
-        pl.read_parquet(candidate_folder(data_dir, family) / "backtest.parquet")
-        for family in params.forecasting.families
+        pl.read_parquet(candidate_folder(data_dir, family) / BACKTEST_FILE) for family in params.forecasting.families
     )
     scores = score_backtest(backtests, panel, params=params)
     metrics = summarise(scores)

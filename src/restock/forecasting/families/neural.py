@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restock.errors import DataError, HorizonError, InsufficientHistoryError
+from restock.forecasting.censoring import mask_censored
 from restock.forecasting.families.neural_network import TrainingTargets, build_network, import_tensorflow, train_network
 from restock.forecasting.families.neural_windows import (
     HISTORY_CHANNELS,
@@ -27,7 +28,6 @@ from restock.forecasting.families.neural_windows import (
     build_vocabularies,
     build_windows,
     encode_series,
-    is_uncensored,
     unseen_codes,
     vocabulary_size,
 )
@@ -214,7 +214,8 @@ def _traced(model: Any, layout: WindowLayout) -> ServeFunction:
     """Return the model as a graph that is traced once: a call takes less than a millisecond, `predict` takes fifty."""
     tf = import_tensorflow()
     graph = tf.function(lambda inputs: model(inputs, training=False), input_signature=[input_signature(layout)])
-    return as_serve_function(graph)
+    # Traced here and not at the first call, which TensorFlow would take for a function traced over and over.
+    return as_serve_function(graph.get_concrete_function())
 
 
 def _sample_windows(
@@ -242,8 +243,10 @@ def _sample_windows(
         visible_periods=visible,
     )
     ahead = cutoffs[:, None] + np.arange(1, layout.horizon + 1)
-    is_demand = is_uncensored(panel, max_stockout_share=layout.max_stockout_share)[rows[:, None], ahead]
-    demand = np.where(is_demand, np.maximum(np.nan_to_num(panel.sales_units[rows[:, None], ahead]), 0), 0)
+    demand = mask_censored(panel, max_stockout_share=layout.max_stockout_share)[rows[:, None], ahead]
+    is_demand = np.isfinite(demand)
+    # Returns can make a day's sales negative; demand is not.
+    demand = np.where(is_demand, np.maximum(demand, 0), 0)
     importance = windows.scale_units**_SCALE_WEIGHT_POWER
     importance /= importance.mean()
     targets = TrainingTargets(

@@ -134,12 +134,6 @@ def encode_series(series: pl.DataFrame, vocabularies: Vocabularies) -> IntArray:
     return np.array(columns, dtype=np.int32).T + unseen_codes(vocabularies)
 
 
-def is_uncensored(panel: DemandPanel, *, max_stockout_share: float) -> NDArray[np.bool_]:
-    """Return where sales are demand: observed, and not cut off by a known stockout. Shape of the panel's grid."""
-    # A NaN share means unknown; NaN compares false, so unknown counts as uncensored.
-    return np.isfinite(panel.sales_units) & ~(panel.stockout_share > max_stockout_share)
-
-
 def build_windows(
     panel: DemandPanel,
     series_rows: IndexArray,

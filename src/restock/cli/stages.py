@@ -1,0 +1,82 @@
+"""The pipeline's stages as commands: what `dvc.yaml` runs, and anyone may run by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+import typer
+from rich.table import Table
+
+from restock.cli.console import messages, output, print_json, show_progress
+from restock.errors import ConfigurationError
+from restock.params import FamilyName, read_params
+from restock.settings import read_settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def features(as_json: Json = False) -> None:
+    """Compute what is known about every series at every period, from the validated tables."""
+    from restock.pipeline.features import run_features
+
+    settings = read_settings()
+    rows = run_features(settings.data_dir, read_params(settings.params_file))
+    if as_json:
+        print_json({"rows": rows})
+    else:
+        messages.print(f"features: {rows:,} rows", highlight=False)
+
+
+def train(
+    family: Annotated[str, typer.Argument(help=f"One of {', '.join(get_args(FamilyName))}.")], as_json: Json = False
+) -> None:
+    """Back-test FAMILY over the cutoffs, then fit it on all data."""
+    if family not in get_args(FamilyName):
+        raise ConfigurationError(f"family must be one of {', '.join(get_args(FamilyName))}, got {family!r}.")
+    from restock.pipeline.train import run_train
+
+    settings = read_settings()
+    params = read_params(settings.params_file)
+    with show_progress(f"train {family}") as advance:
+        metrics = run_train(family, settings.data_dir, params, on_progress=advance)  # type: ignore[arg-type]  # checked above
+    if as_json:
+        print_json({"family": family, **metrics})
+    else:
+        messages.print(f"{family}: pinball {metrics['pinball']:.4f}, WAPE {metrics['wape']:.1%}", highlight=False)
+
+
+def evaluate(as_json: Json = False) -> None:
+    """Score the families beside seasonal naive, draw the plots, and name the candidate for promotion."""
+    from restock.pipeline.evaluate import run_evaluate
+
+    settings = read_settings()
+    metrics = run_evaluate(settings.data_dir, read_params(settings.params_file))
+    if as_json:
+        print_json(metrics)
+    else:
+        print_comparison(metrics["families"])
+
+
+def print_comparison(families: dict[str, dict[str, float]]) -> None:
+    """Print each family's metrics, best first, with the change against seasonal naive."""
+    naive = families["seasonal_naive"]
+    table = Table(title="Back-test over all windows (change against seasonal naive)", title_justify="left")
+    table.add_column("family")
+    columns = {"pinball": "{:.3f}", "wape": "{:.1%}", "rmsse": "{:.3f}", "bias": "{:+.1%}", "coverage_80": "{:.1%}"}
+    for column in columns:
+        table.add_column(column, justify="right")
+    ranked = sorted(families.items(), key=lambda pair: pair[1]["pinball"])
+    for place, (family, metrics) in enumerate(ranked):
+        cells = []
+        for column, form in columns.items():
+            value, base = metrics.get(column), naive.get(column)
+            change = f" ({value / base - 1:+.0%})" if value and base and column in ("pinball", "wape", "rmsse") else ""
+            cells.append("-" if value is None else form.format(value) + change)
+        table.add_row(family, *cells, style="bold green" if place == 0 else None)
+    output.print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (features, train, evaluate):
+        app.command(command.__name__)(command)
