@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def save_neural(forecaster: NeuralForecaster, folder: Path) -> None:
             str(exported), verbose=False, input_signature=[input_signature(forecaster.layout)], format="tf_saved_model"
         )
         for part in exported.iterdir():
-            part.rename(folder / part.name)
+            target = folder / part.name
+            if target.is_dir():  # of an earlier model; a folder can't be renamed onto one that holds files
+                shutil.rmtree(target)
+            part.rename(target)
     forecaster.model.save(str(folder / KERAS_FILE), include_optimizer=False)
     vocabularies = {name: list(forecaster.vocabularies[name]) for name in STATIC_ATTRIBUTES}
     write_json(folder / VOCABULARIES_FILE, vocabularies)

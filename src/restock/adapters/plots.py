@@ -257,7 +257,10 @@ def _best_family(scores: pl.DataFrame) -> str:
 
 
 def _spread_by_volume(backtests: pl.DataFrame, n_series: int) -> list[tuple[str, str]]:
-    """Return up to `n_series` series that sold something, spread evenly from the largest to the smallest."""
+    """Return up to `n_series` series that sold something, spread evenly from the largest down.
+
+    The idlest tenth is left out where there are enough: it has little to show.
+    """
     totals = (
         backtests.group_by("sku", "location")
         .agg(total=pl.col("demand").sum())
@@ -265,7 +268,8 @@ def _spread_by_volume(backtests: pl.DataFrame, n_series: int) -> list[tuple[str,
     )
     selling = totals.filter(pl.col("total") > 0)
     selling = totals if selling.is_empty() else selling
-    places = np.unique(np.linspace(0, selling.height - 1, min(n_series, selling.height)).round().astype(int))
+    smallest = max(int(0.9 * selling.height), min(n_series, selling.height)) - 1
+    places = np.unique(np.linspace(0, smallest, min(n_series, selling.height)).round().astype(int))
     return [(str(selling["sku"][place]), str(selling["location"][place])) for place in places.tolist()]
 
 
