@@ -15,12 +15,12 @@ from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
+from restock.adapters.registry import ModelType
 from restock.errors import NotReadyError, RestockError
 from restock.operations.access import TokenFile
 from restock.operations.forecast import forecast_posted, forecast_stored
 from restock.operations.hot_swap import HotSwap, Loaded, Refusal, Watcher
 from restock.operations.served_model import (
-    DEMAND_FORECASTING,
     ServedModel,
     find_served_version,
     load_served_model,
@@ -71,8 +71,8 @@ class ForecastService:
         self._model: HotSwap[int, ServedModel] = HotSwap(
             "model",
             missing="no demand_forecasting version is promoted yet: restock promote demand_forecasting.",
-            find=lambda: find_served_version(settings.models_dir, DEMAND_FORECASTING),
-            load=lambda version: load_served_model(settings.models_dir, DEMAND_FORECASTING, version),
+            find=lambda: find_served_version(settings.models_dir, ModelType.DEMAND_FORECASTING),
+            load=lambda version: load_served_model(settings.models_dir, ModelType.DEMAND_FORECASTING, version),
             on_loaded=self._note_model,
             on_refused=lambda _: self._telemetry.count_refusal("model"),
         )

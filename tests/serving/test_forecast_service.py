@@ -8,9 +8,10 @@ import bentoml
 import httpx
 import pytest
 from bentoml.exceptions import BentoMLException
-from conftest import FIRST, HORIZON, SKUS, STORES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.serving.running import FIRST, HORIZON, SKUS, STORES
 
 LAST = FIRST + timedelta(days=119)
 ONE = {"sku": SKUS[0], "location": STORES[0]}

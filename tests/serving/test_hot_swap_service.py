@@ -4,7 +4,8 @@ import threading
 import time
 
 import httpx
-from conftest import SKUS, STORES, running, serve_version, version_folder, write_history, write_version
+
+from tests.serving.running import SKUS, STORES, promote_version, running, serve_version, version_folder, write_history
 
 ONE = {"sku": SKUS[0], "location": STORES[0], "horizon": 7}
 _PATIENCE_SECONDS = 30
@@ -64,7 +65,7 @@ def test_swaps_under_load_fail_no_request_and_show_both_versions(make_workspace)
 
 def test_tampered_version_stays_out_and_says_why_until_it_is_rolled_back(make_workspace):
     with running(make_workspace()) as service:
-        write_version(service.workspace, 3)
+        promote_version(service.workspace)
         description = version_folder(service.workspace, 3) / "forecaster.json"
         description.chmod(0o644)
         description.write_text(description.read_text().replace('"horizon": 14', '"horizon": 15'))
@@ -103,6 +104,6 @@ def test_service_with_nothing_promoted_waits_and_is_ready_after_the_first_promot
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         write_history(tmp_path)
-        write_version(tmp_path, 1)
+        promote_version(tmp_path)
         serve_version(tmp_path, 1)
         wait_for(service, lambda report: serves(1)(report) and "cutoff" in report["history"])

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from restock.adapters.bento_server import FORECAST_SERVICE, find_services, service_command, service_environment
 from restock.adapters.processes import start_process, stop_process, wait_until_ready
+from restock.adapters.registry import ModelType
 from restock.errors import NotReadyError
 from restock.operations.access import Role, create_token
 from restock.operations.forecast import SeriesRequest, forecast_stored
-from restock.operations.served_model import DEMAND_FORECASTING, find_served_version, load_served_model
+from restock.operations.served_model import find_served_version, load_served_model
 from restock.operations.stored_history import find_history, load_history
 from restock.settings import Settings
 
@@ -82,10 +83,10 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
 
 def _in_process(settings: Settings) -> tuple[Callable[[], object], dict[str, Any]]:
     """Return the forecast as a call without HTTP, and the same as a request."""
-    version = find_served_version(settings.models_dir, DEMAND_FORECASTING)
+    version = find_served_version(settings.models_dir, ModelType.DEMAND_FORECASTING)
     if version is None:
         raise NotReadyError("no demand_forecasting version is promoted, so there is nothing to time: make demo.")
-    model = load_served_model(settings.models_dir, DEMAND_FORECASTING, version)
+    model = load_served_model(settings.models_dir, ModelType.DEMAND_FORECASTING, version)
     folder = settings.data_dir / "validated"
     identity = find_history(folder, frequency=model.frequency, horizon=model.forecaster.horizon)
     if identity is None:

@@ -8,13 +8,11 @@ from datetime import date
 from pathlib import Path
 
 from restock.adapters.model_files import load_forecaster
-from restock.adapters.registry import read_current, verify_version
+from restock.adapters.registry import read_current, read_metadata, verify_version
 from restock.adapters.storage import read_json
 from restock.forecasting.forecast import DemandForecaster
 from restock.operations.golden import replay_golden
 from restock.timeline import Frequency
-
-DEMAND_FORECASTING = "demand_forecasting"
 
 # After loading, hardly anything in memory dies: fewer and shorter collections keep them out of the requests' tail.
 _COLLECTION_THRESHOLDS = (20_000, 20, 50)
@@ -63,16 +61,17 @@ def load_served_model(models_dir: Path, model_type: str, version: int) -> Served
         DataError: its files can't be read.
     """
     folder = verify_version(models_dir, model_type, version)
-    metadata = read_json(folder / "metadata.json")
+    metadata = read_metadata(models_dir, model_type, version)
+    golden = read_json(folder / "golden.json")
     forecaster = load_forecaster(folder)
-    replay_golden(forecaster, read_json(folder / "golden.json"))
+    replay_golden(forecaster, golden)
     return ServedModel(
         model_type=model_type,
         version=folder.name,
         family=forecaster.family,
         training_cutoff=date.fromisoformat(metadata["cutoff"]),
         training_data_hash=metadata["data_hash"],
-        frequency=Frequency(metadata["frequency"]),
+        frequency=Frequency(golden["frequency"]),
         forecaster=forecaster,
     )
 
