@@ -484,3 +484,15 @@ TABLES: dict[str, Table] = {
         REJECTED,
     )
 }
+
+# What a company brings and ingestion reads; the other tables are made here.
+SOURCE_TABLES: tuple[str, ...] = (
+    "sales",
+    "calendar",
+    "products",
+    "locations",
+    "supply_terms",
+    "purchase_orders",
+    "movements",
+    "stock",
+)

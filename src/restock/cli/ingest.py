@@ -1,0 +1,201 @@
+"""`restock ingest`: bring data in, look at what would be read, and write the manifest of a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import polars as pl
+import typer
+from rich.table import Table as RichTable
+
+from restock.cli.console import messages, output, print_json
+from restock.errors import ConfigurationError
+from restock.params import read_params
+from restock.settings import read_settings
+
+if TYPE_CHECKING:
+    from restock.adapters.sources.formats import SourceRequest
+    from restock.adapters.sources.raw_table import RawTable
+    from restock.operations.ingest import ExaminedBatch
+    from restock.operations.row_judgement import JudgedTable
+
+_SHOWN_ROWS = 5
+_SHOWN_REJECTED = 5
+
+
+def ingest(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Files, or a folder; `demo` is the simulated company."),
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Table that the files hold, such as sales. Default: told by each file's name.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML with table, columns (ours: theirs), date_format, decimal, ...")
+    ] = None,
+    source_format: Annotated[
+        str | None,
+        typer.Option("--format", help="csv, parquet, freshretailnet, m5 or demo. Default: told by the names."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read; write nothing.")] = False,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Write data/manifest.json for `dvc repro`; takes no source.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a source and keep it as a batch; the same content twice changes nothing.
+
+    Rows that break a rule go to data/rejected with their line and the reason. A batch that breaks a critical expectation
+    is refused with exit code 3, and the data in use stay as they were.
+
+    \b
+    Examples:
+      restock ingest sales.csv
+      restock ingest till_export.csv --table sales --mapping till.yaml --dry-run
+      restock ingest folder_with_tables/
+      restock ingest demo
+
+    Next: dvc repro
+    """  # noqa: D301  (Typer's \b keeps the lines apart)
+    settings = read_settings()
+    params = read_params(settings.params_file)
+    now = datetime.now(UTC)
+    if manifest:
+        if sources or table or mapping or source_format or dry_run:
+            raise ConfigurationError("--manifest lists what is ingested already. Leave sources and other options out.")
+        from restock.pipeline.ingest import run_ingest
+
+        written = run_ingest(settings.data_dir, params, now=now)
+        if as_json:
+            print_json(written)
+        else:
+            messages.print(f"manifest: {len(written['batches'])} batches", highlight=False)
+        return
+    from restock.operations.ingest import examine_source, ingest_source
+
+    request = _read_request(sources or [], table=table, mapping=mapping, source_format=source_format)
+    if dry_run:
+        _show_examined(examine_source(request, params, now=now), as_json=as_json)
+        return
+    done = ingest_source(request, params, data_dir=settings.data_dir, now=now)
+    if as_json:
+        print_json(
+            {
+                "batch": done.batch,
+                "status": done.status.value,
+                "rows": done.rows,
+                "rejected_rows": done.n_rejected_rows,
+                "report": str(done.report),
+            }
+        )
+        return
+    rows = ", ".join(f"{name} {count:,}" for name, count in done.rows.items())
+    words = {
+        "accepted": "accepted",
+        "completed": "was cut off before and is complete now",
+        "unchanged": "was ingested before: nothing changed",
+    }[done.status.value]
+    output.print(f"batch {done.batch} {words}", highlight=False)
+    output.print(f"rows: {rows}; rejected: {done.n_rejected_rows:,}", highlight=False)
+    output.print(f"report: {done.report}", highlight=False)
+    messages.print("next: dvc repro", highlight=False)
+
+
+def _read_request(
+    sources: list[str], *, table: str | None, mapping: Path | None, source_format: str | None
+) -> SourceRequest:
+    """Return the request that the options describe."""
+    from restock.adapters.sources.formats import SourceFormat, build_request
+    from restock.adapters.sources.mapping import read_mapping
+
+    if source_format is not None and source_format not in set(SourceFormat):
+        raise ConfigurationError(f"--format must be one of {', '.join(SourceFormat)}, got {source_format!r}.")
+    chosen = SourceFormat(source_format) if source_format else None
+    if sources == [SourceFormat.DEMO.value] and not Path(sources[0]).exists():
+        chosen, sources = chosen or SourceFormat.DEMO, []
+    return build_request(
+        [Path(source) for source in sources],
+        source_format=chosen,
+        table=table,
+        mapping=read_mapping(mapping) if mapping else None,
+    )
+
+
+def _show_examined(examined: ExaminedBatch, *, as_json: bool) -> None:
+    """Print what a source would be read as."""
+    tables = list(zip(examined.raw, examined.judged, strict=True))
+    if as_json:
+        print_json(
+            {
+                "batch": examined.batch,
+                "status": "would be refused" if examined.reasons else "would be accepted",
+                "reasons": list(examined.reasons),
+                "tables": {raw.table.name: _describe(raw, judged) for raw, judged in tables},
+            }
+        )
+        return
+    for raw, judged in tables:
+        _print_columns(raw)
+        if judged.accepted.height:
+            _print_frame(judged.accepted.head(_SHOWN_ROWS), title=f"first rows of {raw.table.name}")
+        output.print(
+            f"{raw.table.name}: {judged.parsed.height:,} rows, {judged.n_rejected_rows:,} would be rejected",
+            highlight=False,
+        )
+        if judged.rejected.height:
+            shown = judged.rejected.head(_SHOWN_REJECTED).select("file", "line", "column", "value", "reason", "rule")
+            _print_frame(shown, title="rejected, the first ones")
+            for rule, count in judged.rejected_by_rule.items():
+                output.print(f"  {rule}: {count:,}", highlight=False)
+    if examined.reasons:
+        output.print("[bold red]would be refused:[/]")
+        for reason in examined.reasons:
+            output.print(f"  {reason}", markup=False, highlight=False)
+    else:
+        output.print(f"[bold green]would be accepted[/] as batch {examined.batch}; nothing was written")
+
+
+def _describe(raw: RawTable, judged: JudgedTable) -> dict[str, Any]:
+    """Return a table of a dry run, ready for JSON."""
+    return {
+        "columns": raw.origins,
+        "ignored": list(raw.ignored),
+        "missing": list(raw.missing_columns),
+        "rows": judged.parsed.height,
+        "rejected_rows": judged.n_rejected_rows,
+        "rejected_by_rule": judged.rejected_by_rule,
+        "first_rows": judged.accepted.head(_SHOWN_ROWS).to_dicts(),
+    }
+
+
+def _print_columns(raw: RawTable) -> None:
+    """Print which column is read from which."""
+    grid = RichTable(title=f"{raw.table.name}: columns", title_justify="left")
+    for header in ("column", "read from", "as", "unit"):
+        grid.add_column(header)
+    for column in raw.table.columns:
+        origin = raw.origins.get(column.name)
+        if origin is None and column.is_optional:
+            origin = f"(not there; filled with {'null' if column.default is None else column.default!r})"
+        grid.add_row(column.name, origin or "[red]missing[/]", column.type.value, column.unit)
+    output.print(grid)
+    if raw.ignored:
+        output.print(f"left out: {', '.join(raw.ignored)}", markup=False, highlight=False)
+
+
+def _print_frame(frame: pl.DataFrame, *, title: str) -> None:
+    """Print a few rows."""
+    grid = RichTable(title=title, title_justify="left")
+    for name in frame.columns:
+        grid.add_column(name)
+    for row in frame.iter_rows():
+        grid.add_row(*("" if value is None else str(value) for value in row))
+    output.print(grid, markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("ingest")(ingest)
