@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from restock.errors import GoldenReplayError, RestockError
+from restock.errors import DataError, GoldenReplayError, RestockError
 from restock.forecasting.forecast import DemandForecast, DemandForecaster
 from restock.forecasting.panel import build_demand_panel
 from restock.schema import Table
@@ -95,9 +95,11 @@ def _choose_inputs(tables: dict[str, pl.DataFrame], *, frequency: Frequency, hor
     sales = tables[SALES.name]
     last = sales["date"].max()
     if not isinstance(last, date):
-        raise ValueError("table sales has no dates, expected at least one row")
+        raise DataError("table sales has no rows, expected at least one to make golden forecasts from.")
+    first = last - timedelta(days=_HISTORY_PERIODS * frequency.days)
+    reach = last + timedelta(days=horizon * frequency.days)
     # Skus that stopped selling would only show zeros: the series are chosen among those sold lately.
-    recent = sales.filter(pl.col("date") > last - timedelta(days=_HISTORY_PERIODS * frequency.days))
+    recent = sales.filter(pl.col("date") > first)
     ranked = (
         recent.group_by("sku", "location")
         .agg(pl.col("units_sold").sum())
@@ -106,10 +108,6 @@ def _choose_inputs(tables: dict[str, pl.DataFrame], *, frequency: Frequency, hor
     places = np.unique(np.linspace(0, ranked.height - 1, num=_N_SERIES).round().astype(int))
     chosen = ranked[places].select("sku", "location")
     golden_sales = recent.join(chosen, on=["sku", "location"], how="semi").sort("sku", "location", "date")
-    first_golden, last_golden = golden_sales["date"].min(), golden_sales["date"].max()
-    if not isinstance(first_golden, date) or not isinstance(last_golden, date):
-        raise ValueError("no golden series could be chosen")
-    reach = last_golden + timedelta(days=horizon * frequency.days)
     return {
         SALES.name: SALES.conform(golden_sales),
         PRODUCTS.name: PRODUCTS.conform(tables[PRODUCTS.name].join(chosen, on="sku", how="semi").sort("sku")),
@@ -117,7 +115,7 @@ def _choose_inputs(tables: dict[str, pl.DataFrame], *, frequency: Frequency, hor
             tables[LOCATIONS.name].join(chosen, on="location", how="semi").sort("location")
         ),
         CALENDAR.name: CALENDAR.conform(
-            tables[CALENDAR.name].filter(pl.col("date").is_between(first_golden, reach)).sort("date", "location")
+            tables[CALENDAR.name].filter(pl.col("date").is_between(first, reach)).sort("date", "location")
         ),
     }
 
