@@ -50,7 +50,9 @@ def test_origin_features_of_a_shorter_history_are_the_same_rows(cutoff_index, ma
 
 @pytest.mark.parametrize("family", ["seasonal_naive", "random_forest", "xgboost", "neural"])
 @pytest.mark.parametrize("known_ahead", [[], ["is_promoted", "unit_price"]], ids=["nothing ahead", "plans ahead"])
-def test_backtest_forecasts_do_not_change_with_the_future(family, known_ahead, make_panel, small_params, with_other_future):
+def test_backtest_forecasts_do_not_change_with_the_future(
+    family, known_ahead, make_panel, small_params, with_other_future
+):
     panel, params = make_panel(), small_params(features={"known_ahead": known_ahead})
     oldest = find_cutoffs(panel, params)[0]
     changed = with_other_future(panel, oldest, plans=not known_ahead)
@@ -88,5 +90,7 @@ def test_segments_of_the_back_test_see_nothing_after_the_oldest_cutoff(make_pane
     panel, params = make_panel(), small_params()
     oldest = find_cutoffs(panel, params)[0]
     changed = with_other_future(panel, oldest, plans=True)
-    segments = [segment_series(history.observed_until(oldest), params=params.evaluation) for history in (panel, changed)]
+    segments = [
+        segment_series(history.observed_until(oldest), params=params.evaluation) for history in (panel, changed)
+    ]
     assert segments[0].equals(segments[1])

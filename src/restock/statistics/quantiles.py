@@ -59,7 +59,7 @@ def interpolate_quantiles(values: Floats, quantiles: Sequence[float], wanted: Se
         ValueError: a wanted level lies outside the given ones; a tail can't be invented.
 
     Example:
-        >>> interpolate_quantiles(np.array([0.0, 10.0, 30.0]), (0.1, 0.5, 0.9), (0.3, 0.9)).tolist()
+        >>> interpolate_quantiles(np.array([0.0, 10.0, 30.0]), (0.1, 0.5, 0.9), (0.3, 0.9)).round(6).tolist()
         [5.0, 30.0]
     """
     levels = np.asarray(quantiles, dtype=np.float64)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restock.errors import DataError, HorizonError, InsufficientHistoryError
+from restock.errors import DataError, InsufficientHistoryError
 from restock.forecasting.censoring import mask_censored
 from restock.forecasting.families.neural_network import TrainingTargets, build_network, import_tensorflow, train_network
 from restock.forecasting.families.neural_windows import (
@@ -31,7 +31,7 @@ from restock.forecasting.families.neural_windows import (
     unseen_codes,
     vocabulary_size,
 )
-from restock.forecasting.forecast import DemandForecast
+from restock.forecasting.forecast import DemandForecast, check_horizon
 from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.params import Params
 
@@ -87,13 +87,7 @@ class NeuralForecaster:
             HorizonError: `horizon` is longer than `self.horizon`.
             DataError: the panel's periods have another length than those it was fitted on.
         """
-        if horizon < 1:
-            raise ValueError(f"horizon must be >= 1, got {horizon}")
-        if horizon > self.horizon:
-            raise HorizonError(
-                f"horizon must be <= {self.horizon}, got {horizon}: the neural model was fitted for "
-                f"{self.horizon} periods. Ask for fewer, or train with a longer params.yaml: forecasting.horizon."
-            )
+        check_horizon(horizon, longest=self.horizon)
         if panel.frequency is not self.layout.frequency:
             raise DataError(
                 f"the panel is {panel.frequency}, expected {self.layout.frequency}: the neural model was fitted on "

@@ -236,12 +236,12 @@ def test_forecast_of_an_odd_series_is_finite(fitted: NeuralForecaster, panel: De
 
 
 def test_forecast_horizon_too_long_is_refused(fitted: NeuralForecaster, panel: DemandPanel) -> None:
-    with pytest.raises(HorizonError, match="horizon must be <= 7, got 8"):
+    with pytest.raises(HorizonError, match="horizon must be 1 to 7 periods, got 8"):
         fitted.forecast(panel, horizon=8)
 
 
 def test_forecast_horizon_zero_is_a_callers_bug(fitted: NeuralForecaster, panel: DemandPanel) -> None:
-    with pytest.raises(ValueError, match="horizon must be >= 1, got 0"):
+    with pytest.raises(HorizonError, match="horizon must be 1 to 7 periods, got 0"):
         fitted.forecast(panel, horizon=0)
 
 
