@@ -15,7 +15,7 @@ from restock.adapters.model_files import save_forecaster
 from restock.adapters.processes import start_process, stop_process, wait_until_ready
 from restock.adapters.registry import Action, Change, ModelType, set_current, write_version
 from restock.adapters.storage import read_table, write_json, write_table
-from restock.forecasting.families.seasonal_naive import fit_seasonal_naive
+from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.panel import build_demand_panel
 from restock.operations.access import Role, create_token
 from restock.operations.golden import make_golden
@@ -79,8 +79,8 @@ def read_history(workspace):
     }
 
 
-def promote_version(workspace):
-    """Fit a seasonal naive on the stored history and write it as the next version; it is not served yet."""
+def promote_version(workspace, *, family="seasonal_naive"):
+    """Fit a forecaster on the stored history and write it as the next version; it is not served yet."""
     tables = read_history(workspace)
     panel = build_demand_panel(
         tables["sales"],
@@ -92,7 +92,7 @@ def promote_version(workspace):
     )
     params = read_params(ROOT / "params.yaml")
     forecasting = params.forecasting.model_copy(update={"horizon": HORIZON, "quantiles": QUANTILES})
-    forecaster = fit_seasonal_naive(panel, params=params.model_copy(update={"forecasting": forecasting}))
+    forecaster = fit_forecaster(family, panel, params=params.model_copy(update={"forecasting": forecasting}))
 
     def build(folder):
         save_forecaster(forecaster, folder)
