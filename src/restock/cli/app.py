@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 import typer
 
-from restock.cli import bench, contract, demo, ingest, models, serve, stages, token, workspace
+from restock.cli import contract, demo, ingest, serve, services, stages, token, workspace
 from restock.cli.console import print_error
 from restock.errors import RestockError
 from restock.settings import read_settings
@@ -53,13 +53,13 @@ def configure(
 
 ingest.register(app)
 stages.register(app)
-models.register(app)
+
 serve.register(app)
 token.register(app)
 contract.register(app)
 workspace.register(app)
 demo.register(app)
-bench.register(app)
+services.register(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`restock ingest`: bring data in, look at what would be read, and write the manifest of a run."""
+"""`restock ingest` and `restock validate`: bring data in, look at what would be read, put it together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN_ROWS = 5
 _SHOWN_REJECTED = 5
 
 
-def ingest(
+def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     sources: Annotated[
         list[str] | None,
         typer.Argument(metavar="[SOURCE]...", help="Files, or a folder; `demo` is the simulated company."),
@@ -48,8 +48,8 @@ def ingest(
 ) -> None:
     """Check a source and keep it as a batch; the same content twice changes nothing.
 
-    Rows that break a rule go to data/rejected with their line and the reason. A batch that breaks a critical expectation
-    is refused with exit code 3, and the data in use stay as they were.
+    Rows that break a rule go to data/rejected with their line and the reason. A batch that breaks a critical
+    expectation is refused with exit code 3, and the data in use stay as they were.
 
     \b
     Examples:
@@ -175,11 +175,11 @@ def _print_columns(raw: RawTable) -> None:
     """Print which column is read from which."""
     grid = RichTable(title=f"{raw.table.name}: columns", title_justify="left")
     for header in ("column", "read from", "as", "unit"):
-        grid.add_column(header)
+        grid.add_column(header, overflow="fold")
     for column in raw.table.columns:
         origin = raw.origins.get(column.name)
         if origin is None and column.is_optional:
-            origin = f"(not there; filled with {'null' if column.default is None else column.default!r})"
+            origin = f"(not there; filled with {'null' if column.default is None else repr(column.default)})"
         grid.add_row(column.name, origin or "[red]missing[/]", column.type.value, column.unit)
     output.print(grid)
     if raw.ignored:
@@ -190,12 +190,30 @@ def _print_frame(frame: pl.DataFrame, *, title: str) -> None:
     """Print a few rows."""
     grid = RichTable(title=title, title_justify="left")
     for name in frame.columns:
-        grid.add_column(name)
+        grid.add_column(name, overflow="fold")
     for row in frame.iter_rows():
         grid.add_row(*("" if value is None else str(value) for value in row))
     output.print(grid, markup=False)
 
 
+def validate(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Put the ingested batches together, check every table as a whole, write data/validated.
+
+    Next: restock features
+    """
+    from restock.pipeline.validate import run_validate
+
+    settings = read_settings()
+    figures = run_validate(settings.data_dir, read_params(settings.params_file), today=datetime.now(UTC).date())
+    if as_json:
+        print_json(figures)
+        return
+    rows = ", ".join(f"{name} {count:,}" for name, count in figures["rows"].items() if count)
+    messages.print(f"validated: {rows}", highlight=False)
+    messages.print(f"report: {settings.data_dir / 'reports' / 'validation' / 'report.html'}", highlight=False)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
+    """Add the commands to `app`."""
     app.command("ingest")(ingest)
+    app.command("validate")(validate)

@@ -38,7 +38,7 @@ def train(
     settings = read_settings()
     params = read_params(settings.params_file)
     with show_progress(f"train {family}") as advance:
-        metrics = run_train(family, settings.data_dir, params, on_progress=advance)  # type: ignore[arg-type]  # checked above
+        metrics = run_train(family, settings, params, on_progress=advance)  # type: ignore[arg-type]  # checked above
     if as_json:
         print_json({"family": family, **metrics})
     else:
@@ -50,7 +50,7 @@ def evaluate(as_json: Json = False) -> None:
     from restock.pipeline.evaluate import run_evaluate
 
     settings = read_settings()
-    metrics = run_evaluate(settings.data_dir, read_params(settings.params_file))
+    metrics = run_evaluate(settings, read_params(settings.params_file))
     if as_json:
         print_json(metrics)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,25 +14,28 @@ from restock.adapters.storage import write_json
 from restock.forecasting.backtest import score_backtest
 from restock.forecasting.metrics import METRICS
 from restock.params import Params
+from restock.pipeline.run_tracking import track_evaluation
 from restock.pipeline.train import BACKTEST_FILE, MODEL_TYPE, candidate_folder
+from restock.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 BASELINE = "seasonal_naive"
+CANDIDATE_FILE = "candidate.json"
 # Ranked by what the forecast is used for: the whole distribution, not its middle.
 RANKING_METRIC = "pinball"
 
 
-def run_evaluate(data_dir: Path, params: Params) -> dict[str, Any]:
-    """Write scores, plots and the candidate's name to `data_dir`/reports and return the metrics.
+def run_evaluate(settings: Settings, params: Params) -> dict[str, Any]:
+    """Write scores, plots and the candidate's name to data/reports, complete the MLflow run, and return the metrics.
 
     Raises:
         NotFoundError: a family has no back-test.
     """
+    data_dir = settings.data_dir
     panel = load_panel(data_dir / "features")
-    backtests = pl.concat(
-        pl.read_parquet(candidate_folder(data_dir, family) / BACKTEST_FILE) for family in params.forecasting.families
-    )
+    folders = [candidate_folder(data_dir, family) for family in params.forecasting.families]
+    backtests = pl.concat(pl.read_parquet(candidate / BACKTEST_FILE) for candidate in folders)
     scores = score_backtest(backtests, panel, params=params)
     metrics = summarise(scores)
     best = min(metrics["families"], key=lambda family: metrics["families"][family][RANKING_METRIC])
@@ -41,16 +43,15 @@ def run_evaluate(data_dir: Path, params: Params) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     scores.write_parquet(folder / "scores.parquet")
-    write_evaluation_plots(backtests, scores, panel=panel, folder=folder)
-    write_json(
-        folder / "candidate.json",
-        {
-            "model_type": MODEL_TYPE,
-            "family": best,
-            "reason": f"lowest {RANKING_METRIC} of {len(metrics['families'])} families over all back-test windows",
-        },
-    )
+    written = write_evaluation_plots(backtests, scores, panel=panel, folder=folder)
+    candidate = {
+        "model_type": MODEL_TYPE,
+        "family": best,
+        "reason": f"lowest {RANKING_METRIC} of {len(metrics['families'])} families over all back-test windows",
+    }
+    write_json(folder / CANDIDATE_FILE, candidate)
     write_json(data_dir / "reports" / "metrics.json", metrics)
+    track_evaluation(settings, folders, scores=scores, pictures=list(written), candidate=candidate)
     logger.info("evaluate: %s is best of %s", best, ", ".join(metrics["families"]))
     return metrics
 

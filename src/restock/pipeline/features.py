@@ -7,13 +7,16 @@ import shutil
 from pathlib import Path
 
 from restock.adapters.panel_files import save_features, save_panel
-from restock.adapters.storage import read_table
+from restock.adapters.storage import read_table, sha256_of, write_json
 from restock.forecasting.features import build_origin_features
 from restock.forecasting.panel import DemandPanel, build_demand_panel
 from restock.params import Params
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 
 logger = logging.getLogger(__name__)
+
+# SHA-256 of each validated table that the features were made from: later stages stamp it on what they make.
+DATA_HASHES_FILE = "data_hashes.json"
 
 
 def read_demand_panel(data_dir: Path, params: Params) -> DemandPanel:
@@ -47,6 +50,9 @@ def run_features(data_dir: Path, params: Params) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     save_panel(panel, folder)
     save_features(features, folder)
+    tables = ("sales", "products", "locations", "calendar")
+    hashes = {name: sha256_of(data_dir / "validated" / f"{name}.parquet") for name in tables}
+    write_json(folder / DATA_HASHES_FILE, hashes)
     rows = panel.n_series * panel.observed_periods
     logger.info(
         "features: %d rows (%d series x %d periods, up to %s), %d features",

@@ -18,6 +18,9 @@ from restock.forecasting.backtest import ALL_SEGMENTS, run_backtest, score_backt
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.metrics import METRICS
 from restock.params import FamilyName, Params
+from restock.pipeline.features import DATA_HASHES_FILE
+from restock.pipeline.run_tracking import track_training
+from restock.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +47,18 @@ def recipe_of(params: Params, family: FamilyName) -> dict[str, Any]:
 
 
 def run_train(
-    family: FamilyName, data_dir: Path, params: Params, *, on_progress: Callable[[int, int], None] | None = None
+    family: FamilyName, settings: Settings, params: Params, *, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Back-test and fit `family`, write its candidate folder and its metrics, and return the metrics over all windows.
+
+    The run is tracked in MLflow.
 
     Raises:
         NotFoundError: the features are missing.
         InsufficientHistoryError: the history can't hold the windows.
     """
     begun = time.monotonic()
+    data_dir = settings.data_dir
     panel = load_panel(data_dir / "features")
     features = load_features(data_dir / "features", n_series=panel.n_series)
     logger.info("train %s: %d series up to %s", family, panel.n_series, panel.last_observed)
@@ -68,23 +74,22 @@ def run_train(
     folder.mkdir(parents=True)
     backtest.write_parquet(folder / BACKTEST_FILE, compression="zstd")
     save_forecaster(forecaster, folder / MODEL_FOLDER)
-    manifest = read_json(data_dir / "manifest.json")
     seconds = time.monotonic() - begun
-    write_json(
-        folder / TRAINING_FILE,
-        {
-            "model_type": MODEL_TYPE,
-            "family": family,
-            "recipe": recipe_of(params, family),
-            "cutoff": panel.last_observed.isoformat(),
-            "horizon": params.forecasting.horizon,
-            "quantiles": list(params.forecasting.quantiles),
-            "data": manifest["batches"],
-            "backtest_seconds": round(backtest_seconds, 3),
-            "seconds": round(seconds, 3),
-            "peak_rss_mb": round(peak_rss_mb(), 1),
-        },
-    )
+    training = {
+        "model_type": MODEL_TYPE,
+        "family": family,
+        "params": recipe_of(params, family),
+        "cutoff": panel.last_observed.isoformat(),
+        "frequency": panel.frequency.value,
+        "horizon": params.forecasting.horizon,
+        "quantiles": list(params.forecasting.quantiles),
+        "data_hashes": read_json(data_dir / "features" / DATA_HASHES_FILE),
+        "backtest_seconds": round(backtest_seconds, 3),
+        "seconds": round(seconds, 3),
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+    }
+    run_id = track_training(settings, training, model_dir=folder / MODEL_FOLDER, scores=scores)
+    write_json(folder / TRAINING_FILE, training | {"mlflow_run_id": run_id})
     # Seconds and memory stay out of the metric file: DVC compares it, and they differ from run to run.
     write_json(data_dir / "reports" / "train" / f"{family}.json", metrics)
     logger.info("train %s: pinball %.4f, WAPE %.4f, %.1f s", family, metrics["pinball"], metrics["wape"], seconds)

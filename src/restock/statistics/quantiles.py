@@ -112,4 +112,5 @@ def empirical_quantiles(values: Floats, quantiles: Sequence[float]) -> Floats:
     above = np.minimum(below + 1, np.maximum(known - 1, 0)[:, None])
     weight = (position - below).astype(values.dtype)
     low, high = np.take_along_axis(ordered, below, axis=1), np.take_along_axis(ordered, above, axis=1)
-    return low + (high - low) * weight
+    found: Floats = low + (high - low) * weight
+    return found
