@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 from restock.adapters.model_files import save_forecaster
 from restock.adapters.panel_files import load_features, load_panel
 from restock.adapters.storage import read_json, write_json
+from restock.adapters.usage import peak_rss_mb
 from restock.forecasting.backtest import ALL_SEGMENTS, run_backtest, score_backtest
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.metrics import METRICS
@@ -94,9 +93,3 @@ def run_train(
     write_json(data_dir / "reports" / "train" / f"{family}.json", metrics)
     logger.info("train %s: pinball %.4f, WAPE %.4f, %.1f s", family, metrics["pinball"], metrics["wape"], seconds)
     return metrics
-
-
-def peak_rss_mb() -> float:
-    """Return the most memory this process has held so far, MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (1 << 20) if sys.platform == "darwin" else float(peak) / (1 << 10)
