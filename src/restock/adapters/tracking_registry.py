@@ -6,6 +6,7 @@ current.json alone says what is served; the aliases follow it and are set anew w
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 VERSION_TAG = "restock.model_version"
 CONTENT_TAG = "restock.content_sha256"
+REFUSED_TAG = "restock.refused_at_utc"
 
 
 class Alias(StrEnum):
@@ -92,6 +94,32 @@ def set_aliases(place: TrackingPlace, model_type: str, wanted: dict[Alias, str |
                 client.set_registered_model_alias(model_type, alias.value, version)
             changed.append(alias.value)
         return tuple(changed)
+
+
+def set_challenger(place: TrackingPlace, model_type: str, version: str, *, refused_at_utc: datetime) -> None:
+    """Let the alias `challenger` name a candidate that the gate refused.
+
+    Raises:
+        TrackingError: MLflow failed.
+    """
+    with connect(place) as client:
+        client.set_model_version_tag(model_type, version, REFUSED_TAG, refused_at_utc.isoformat())
+        client.set_registered_model_alias(model_type, Alias.CHALLENGER.value, version)
+
+
+def clear_stale_challenger(place: TrackingPlace, model_type: str, *, changed_at_utc: datetime) -> None:
+    """Take the alias `challenger` from a candidate that was refused before the served version last changed.
+
+    Raises:
+        TrackingError: MLflow failed.
+    """
+    with connect(place) as client:
+        version = _aliases(client, model_type).get(Alias.CHALLENGER)
+        if version is None:
+            return
+        refused = client.get_model_version(model_type, version).tags.get(REFUSED_TAG)
+        if refused is None or datetime.fromisoformat(refused) < changed_at_utc:
+            client.delete_registered_model_alias(model_type, Alias.CHALLENGER.value)
 
 
 def read_aliases(place: TrackingPlace, model_type: str) -> dict[str, str]:
