@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
@@ -152,7 +153,7 @@ def _check(frame: pl.DataFrame, suite: Suite, *, table: Table, source: Any, para
     definition = source.add_dataframe_asset(table.name).add_batch_definition_whole_dataframe(table.name)
     batch = definition.get_batch({"dataframe": _to_pandas(frame, suite)})
     outcome = batch.validate(
-        ExpectationSuite(**suite),
+        ExpectationSuite(**deepcopy(suite)),
         result_format={"result_format": "BASIC", "partial_unexpected_count": _MAX_EXAMPLES},
         expectation_parameters=parameters,
     )

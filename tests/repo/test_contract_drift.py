@@ -1,0 +1,74 @@
+"""The committed suites and data dictionary are what the tables say, and Great Expectations reads them as they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from restock.adapters.contract_documents import find_drift, render_contract, write_contract
+from restock.tables import TABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def copy_documents(target: Path) -> None:
+    shutil.copytree(ROOT / "expectations", target / "expectations")
+    (target / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "data-dictionary.md", target / "docs")
+
+
+def test_committed_documents_are_what_the_tables_say():
+    assert find_drift(ROOT) == [], "run: restock contract render"
+
+
+def test_find_drift_edited_missing_and_surplus_suite_names_each(tmp_path):
+    copy_documents(tmp_path)
+    folder = tmp_path / "expectations"
+    edited = folder / "sales.json"
+    edited.write_text(edited.read_text(encoding="utf-8").replace('"critical"', '"warning"'), encoding="utf-8")
+    (folder / "stock.json").unlink()
+    (folder / "orphan.json").write_text("{}", encoding="utf-8")
+    assert find_drift(tmp_path) == [
+        "expectations/sales.json differs from src/restock/tables.py",
+        "expectations/stock.json is missing",
+        "expectations/orphan.json belongs to no table",
+    ]
+    assert set(write_contract(tmp_path)) == {
+        "expectations/sales.json",
+        "expectations/stock.json",
+        "expectations/orphan.json",
+    }
+    assert find_drift(tmp_path) == []
+    assert write_contract(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_suite_round_trips_through_great_expectations(name):
+    from great_expectations.core.expectation_suite import ExpectationSuite
+
+    suite = json.loads((ROOT / "expectations" / f"{name}.json").read_text(encoding="utf-8"))
+    written = ExpectationSuite(**deepcopy(suite)).to_json_dict()
+    written["meta"].pop("great_expectations_version")
+    for key in ("id", "notes"):
+        written.pop(key)
+    assert json.loads(json.dumps(written)) == suite
+
+
+@pytest.mark.parametrize("path", [name for name in render_contract() if name.endswith(".json")])
+def test_suite_carries_no_id_and_no_version(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert '"id"' not in text
+    assert "great_expectations_version" not in text
+
+
+def test_every_suite_has_a_critical_key_and_every_source_suite_a_critical_rejected_share():
+    for name, table in TABLES.items():
+        suite = json.loads((ROOT / "expectations" / f"{name}.json").read_text(encoding="utf-8"))
+        critical = {e["meta"]["rule"] for e in suite["expectations"] if e["severity"] == "critical"}
+        assert f"{name}_key_unique" in critical
+        assert {f"{column}_exists" for column in table.key} <= critical
+        assert {f"{c.name}_not_in_future" for c in table.columns if c.is_past_only} <= critical
