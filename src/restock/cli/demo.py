@@ -174,7 +174,7 @@ def _fetch_and_draw(settings: Settings, params: Params, *, token: str, sku: str,
     chart = terminal_chart(
         history,
         [
-            [value for _, value in sorted(period["quantiles"].items(), key=lambda pair: float(pair[0]))]
+            [value for _, value in sorted(period["quantile_units"].items(), key=lambda pair: float(pair[0]))]
             for period in periods
         ],
         title=f"{sku} at {location}: units per day, {len(history)} days sold, then the forecast (median, 80 % band)",

@@ -1,0 +1,144 @@
+"""The whole pipeline through DVC, small: repro, a no-op, an experiment, metric and plot diffs, push and pull."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from restock.adapters.workspace import create_workspace
+
+SMALL = {
+    "simulation": {"n_skus": 8, "n_stores": 2, "n_days": 160},
+    "features": {"lags": [0, 6], "rolling_windows": [7, 28]},
+    "forecasting": {
+        "horizon": 7,
+        "quantiles": [0.1, 0.5, 0.9],
+        "families": ["seasonal_naive", "xgboost"],
+        "training_rows": 3000,
+    },
+    "backtest": {"n_windows": 2, "step_periods": 7},
+    "families": {"xgboost": {"n_rounds": 8, "learning_rate": 0.3, "max_depth": 4}},
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A workspace that is a git repository of its own, so that DVC can keep experiments."""
+    folder = tmp_path_factory.mktemp("pipeline") / "run"
+    create_workspace(folder, profile="demo")
+    values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    for section, changes in SMALL.items():
+        for key, value in changes.items():
+            values[section][key] = values[section][key] | value if isinstance(value, dict) else value
+    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    shutil.rmtree(folder / ".dvc")
+    (folder / ".gitignore").write_text("mlflow.db*\nmlartifacts/\n.dvcstore/\n", encoding="utf-8")
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "config", "core.analytics", "false")
+    run(folder, "dvc", "remote", "add", "--default", "local", str(folder / ".dvcstore"))
+    commit(folder, "start")
+    run(folder, "dvc", "repro")
+    commit(folder, "first run")
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "RESTOCK_WORKSPACE": str(folder),
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org",
+        "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org",
+    }  # fmt: skip
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def commit(folder: Path, message: str) -> None:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "-m", message)
+
+
+def test_repro_leaves_a_candidate_with_metrics_beside_the_baseline(workspace):
+    metrics = json.loads((workspace / "data/reports/metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics["families"]) == {"seasonal_naive", "xgboost"}
+    assert {"pinball", "wape", "bias", "rmsse", "coverage_80"} <= set(metrics["families"]["xgboost"])
+    assert metrics["families"]["xgboost"]["pinball"] < metrics["families"]["seasonal_naive"]["pinball"]
+    candidate = json.loads((workspace / "data/reports/evaluation/candidate.json").read_text(encoding="utf-8"))
+    assert candidate["family"] == "xgboost"
+    assert (workspace / "data/candidates/demand_forecasting/xgboost/model/model.ubj").is_file()
+
+
+def test_repro_again_runs_nothing_and_leaves_git_clean(workspace):
+    output = run(workspace, "dvc", "repro")
+    assert "Running stage" not in output
+    assert run(workspace, "git", "status", "--porcelain") == ""
+
+
+def test_repro_with_the_same_seed_gives_the_same_metrics(workspace):
+    before = (workspace / "data/reports/metrics.json").read_bytes()
+    run(workspace, "dvc", "repro", "--force", "--single-item", "train@xgboost")
+    run(workspace, "dvc", "repro", "--force", "--single-item", "evaluate")
+    assert (workspace / "data/reports/metrics.json").read_bytes() == before
+    run(workspace, "git", "checkout", "--", "dvc.lock")
+    run(workspace, "dvc", "checkout", "--force")
+
+
+def test_runs_are_tracked_as_a_parent_and_a_child_per_family(workspace):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace}/mlflow.db")
+    experiment = client.get_experiment_by_name("demand_forecasting")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [found for found in runs if "mlflow.parentRunId" not in found.data.tags]
+    children = [found for found in runs if "mlflow.parentRunId" in found.data.tags]
+    assert parents
+    assert {found.data.tags["restock.family"] for found in children} == {"seasonal_naive", "xgboost"}
+    tracked = next(found for found in children if found.data.tags["restock.family"] == "xgboost")
+    assert {"pinball/all", "wape/all", "duration_seconds", "peak_rss_mb"} <= set(tracked.data.metrics)
+    assert tracked.data.params["families.xgboost.n_rounds"] == "8"
+    assert {dataset.dataset.name for dataset in tracked.inputs.dataset_inputs} >= {"sales", "products"}
+    assert tracked.data.tags["restock.dvc_lock_sha256"]
+
+
+def test_experiment_changes_one_param_and_shows_in_the_diffs(workspace):
+    try:
+        run(workspace, "dvc", "exp", "run", "--set-param", "families.xgboost.n_rounds=2", "--name", "two-rounds")
+        metrics = json.loads(run(workspace, "dvc", "metrics", "diff", "--json"))
+        changed = metrics["data/reports/metrics.json"]["families.xgboost.pinball"]
+        assert changed["diff"] > 0
+        assert "families.seasonal_naive.pinball" not in metrics["data/reports/metrics.json"]
+        params = json.loads(run(workspace, "dvc", "params", "diff", "--json"))
+        assert params["params.yaml"]["families.xgboost.n_rounds"] == {"old": 8, "new": 2, "diff": -6}
+        run(workspace, "dvc", "plots", "diff", "--out", "plots-diff")
+        page = (workspace / "plots-diff" / "index.html").read_text(encoding="utf-8")
+        assert "<img" in page
+        assert "<script" not in page
+        assert "two-rounds" in run(workspace, "dvc", "exp", "show", "--csv")
+    finally:
+        shutil.rmtree(workspace / "plots-diff", ignore_errors=True)
+        run(workspace, "git", "checkout", "--", ".")
+        run(workspace, "dvc", "checkout", "--force")
+
+
+def test_push_then_pull_brings_the_data_back(workspace):
+    run(workspace, "dvc", "push")
+    model = workspace / "data/candidates/demand_forecasting/xgboost/model/model.ubj"
+    before = model.read_bytes()
+    shutil.rmtree(workspace / ".dvc" / "cache")
+    shutil.rmtree(workspace / "data" / "candidates")
+    shutil.rmtree(workspace / "data" / "validated")
+    run(workspace, "git", "checkout", "--", ".")
+    run(workspace, "dvc", "pull")
+    assert model.read_bytes() == before
+    assert "Running stage" not in run(workspace, "dvc", "repro")
