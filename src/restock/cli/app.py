@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 import typer
 
-from restock.cli import bench, contract, demo, ingest, serve, services, stages, token, workspace
+from restock.cli import bench, contract, demo, ingest, models, serve, services, stages, token, workspace
 from restock.cli.console import print_error
 from restock.errors import RestockError
 from restock.settings import read_settings
@@ -59,6 +59,7 @@ token.register(app)
 contract.register(app)
 workspace.register(app)
 demo.register(app)
+models.register(app)
 services.register(app)
 bench.register(app)
 

@@ -14,6 +14,7 @@ import polars as pl
 from restock.adapters.registry import ModelType
 from restock.adapters.storage import checksums_of, read_json
 from restock.errors import DataError, NotFoundError
+from restock.operations.stored_history import HISTORY_TABLES
 from restock.params import FamilyName, Params, merge_values, parse_params
 
 BASELINE: FamilyName = "seasonal_naive"
@@ -33,8 +34,8 @@ class Candidate:
         cutoff: last period trained on.
         horizon: longest horizon, periods.
         quantiles: probability levels.
-        data: the batches it was trained on, with their hashes.
-        data_hash: SHA-256 over `data`.
+        data_hashes: SHA-256 of each validated table that it was trained on, by name.
+        data_hash: SHA-256 over them, as stored history has it.
         content_sha256: SHA-256 over the model's files, recipe, data and cutoff: what this candidate is.
         mlflow_run_id: the run that tracked the training; None where it was not tracked.
     """
@@ -45,7 +46,7 @@ class Candidate:
     cutoff: date
     horizon: int
     quantiles: tuple[float, ...]
-    data: list[Any]
+    data_hashes: dict[str, str]
     data_hash: str
     content_sha256: str
     mlflow_run_id: str | None
@@ -88,16 +89,16 @@ def read_candidate(data_dir: Path, family: FamilyName) -> Candidate:
     try:
         if training["family"] != family:
             raise DataError(f"{folder} holds family {training['family']!r}, expected {family!r}. {_TRAIN_AGAIN}")
-        identity = {name: training[name] for name in ("family", "recipe", "cutoff", "data")}
+        identity = {name: training[name] for name in ("family", "params", "cutoff", "data_hashes")}
         return Candidate(
             family=family,
             folder=folder,
-            recipe=training["recipe"],
+            recipe=training["params"],
             cutoff=date.fromisoformat(training["cutoff"]),
             horizon=int(training["horizon"]),
             quantiles=tuple(float(level) for level in training["quantiles"]),
-            data=training["data"],
-            data_hash=_digest(training["data"]),
+            data_hashes=training["data_hashes"],
+            data_hash=hash_history(training["data_hashes"]),
             content_sha256=_digest(identity | {"files": files}),
             mlflow_run_id=training.get("mlflow_run_id"),
         )
@@ -140,6 +141,15 @@ def is_same_recipe(family: FamilyName, params: Params, *, other_family: str, oth
         return values.seed, values.features, sampled, getattr(values.families, family)
 
     return essence(params) == essence(other_params)
+
+
+def hash_history(data_hashes: dict[str, str]) -> str:
+    """Return one SHA-256 over the hashes of the history tables, the same that `load_history` gives.
+
+    Raises:
+        KeyError: a table's hash is missing.
+    """
+    return hashlib.sha256("".join(data_hashes[table.name] for table in HISTORY_TABLES).encode()).hexdigest()
 
 
 def _digest(value: Any) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 import yaml
 
 from restock.adapters.registry import ModelType, read_current, read_metadata, verify_version
-from restock.adapters.storage import read_table
+from restock.adapters.storage import read_table, sha256_of
 from restock.errors import ConfigurationError, DataError, NotFoundError, TamperedVersionError
 from restock.forecasting.backtest import run_backtest
 from restock.forecasting.panel import DemandPanel, build_demand_panel
@@ -25,7 +25,8 @@ from restock.operations.candidates import (
     read_candidate,
 )
 from restock.operations.promotion_gate import Rules, ServedVersion, Verdict, judge_candidate
-from restock.operations.version_files import INPUT_TABLES, PARAMS_FILE
+from restock.operations.stored_history import HISTORY_TABLES
+from restock.operations.version_files import PARAMS_FILE
 from restock.params import FamilyName, Params
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 
@@ -76,7 +77,10 @@ def gather_evidence(
         NotFoundError: a file that training or validation writes is missing.
         DataError: candidate, baseline and validated data don't belong together.
     """
-    tables = {table.name: read_table(data_dir / "validated" / f"{table.name}.parquet", table) for table in INPUT_TABLES}
+    _check_up_to_date(candidate, params, validated=data_dir / "validated")
+    tables = {
+        table.name: read_table(data_dir / "validated" / f"{table.name}.parquet", table) for table in HISTORY_TABLES
+    }
     panel = build_demand_panel(
         tables[SALES.name],
         tables[PRODUCTS.name],
@@ -85,7 +89,6 @@ def gather_evidence(
         frequency=params.forecasting.frequency,
         horizon=params.forecasting.horizon,
     )
-    _check_up_to_date(candidate, panel, params=params)
     baseline = read_candidate(data_dir, BASELINE)
     if baseline.data_hash != candidate.data_hash:
         raise DataError(
@@ -111,20 +114,24 @@ def gather_evidence(
     )
 
 
-def _check_up_to_date(candidate: Candidate, panel: DemandPanel, *, params: Params) -> None:
+def _check_up_to_date(candidate: Candidate, params: Params, *, validated: Path) -> None:
     """Refuse a candidate that was trained on other data, or for another question, than is in force."""
-    asked = candidate.horizon, candidate.quantiles
-    if asked != (params.forecasting.horizon, params.forecasting.quantiles):
+    asked = params.forecasting.horizon, params.forecasting.quantiles
+    if (candidate.horizon, candidate.quantiles) != asked:
         raise DataError(
-            f"{candidate.family} was trained for horizon {candidate.horizon} and {len(candidate.quantiles)} quantiles, "
-            f"params.yaml asks for {params.forecasting.horizon} and {len(params.forecasting.quantiles)} (or others). "
-            "Train again: dvc repro."
+            f"{candidate.family} was trained for horizon {candidate.horizon} and quantiles {candidate.quantiles}, "
+            f"params.yaml asks for {asked[0]} and {asked[1]}. Train again: dvc repro."
         )
-    if candidate.cutoff != panel.last_observed:
-        raise DataError(
-            f"{candidate.family} was trained up to {candidate.cutoff}, the validated data reach {panel.last_observed}. "
-            "Train again: dvc repro."
-        )
+    for table in HISTORY_TABLES:
+        path = validated / f"{table.name}.parquet"
+        if not path.exists():
+            raise NotFoundError(f"{path} is missing. Run the pipeline: dvc repro.")
+        found, trained_on = sha256_of(path), candidate.data_hashes[table.name]
+        if found != trained_on:
+            raise DataError(
+                f"{candidate.family} was trained on another {path.name} (SHA-256 {trained_on[:12]}) than is validated "
+                f"now ({found[:12]}). Train again: dvc repro."
+            )
 
 
 def _find_served(

@@ -35,7 +35,7 @@ def render_model_card(metadata: dict[str, Any], metrics: dict[str, Any]) -> str:
         ),
         "## Data",
         (
-            f"Trained on {len(metadata['data'])} ingested batches, up to and with {metadata['cutoff']} "
+            f"Trained on the validated sales, products, locations and calendar up to and with {metadata['cutoff']} "
             f"(data hash `{metadata['data_hash'][:16]}`). Periods cut off by a known stockout count as unknown demand."
         ),
         "## How good it is",

@@ -22,9 +22,10 @@ from restock.forecasting.panel import DemandPanel
 from restock.operations.candidates import BASELINE, Candidate
 from restock.operations.golden import make_golden, replay_golden
 from restock.operations.model_card import render_model_card
+from restock.operations.stored_history import HISTORY_TABLES
 from restock.params import Params
 from restock.schema import Table
-from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, QUANTILE_FORECAST, SALES
+from restock.tables import QUANTILE_FORECAST
 from restock.timeline import Frequency
 
 SCHEMA_VERSION = 1
@@ -34,7 +35,6 @@ SIGNATURE_FILE = "signature.json"
 GOLDEN_FILE = "golden.json"
 MODEL_CARD_FILE = "MODEL_CARD.md"
 _WRITTEN = {PARAMS_FILE, METRICS_FILE, SIGNATURE_FILE, GOLDEN_FILE, MODEL_CARD_FILE, "metadata.json"}
-INPUT_TABLES: tuple[Table, ...] = (SALES, PRODUCTS, LOCATIONS, CALENDAR)
 
 
 def write_version_files(
@@ -47,7 +47,7 @@ def write_version_files(
         candidate: what is promoted.
         metadata: from `describe_version`.
         metrics: from `compare_metrics`.
-        tables: the tables of `INPUT_TABLES`, by name.
+        tables: the tables of `HISTORY_TABLES`, by name.
 
     Raises:
         DataError: a file of the model has the name of a document, or the model is not of the candidate's family.
@@ -100,7 +100,7 @@ def describe_version(
         "git_commit": provenance.git_commit,
         "has_local_changes": provenance.has_local_changes,
         "dvc_lock_sha256": provenance.dvc_lock_sha256,
-        "data": candidate.data,
+        "data_hashes": candidate.data_hashes,
         "data_hash": candidate.data_hash,
         "cutoff": candidate.cutoff.isoformat(),
         "frequency": frequency.value,
@@ -156,7 +156,7 @@ def describe_signature(quantiles: tuple[float, ...], *, horizon: int) -> dict[st
         ]
 
     return {
-        "inputs": {table.name: columns(table) for table in INPUT_TABLES},
+        "inputs": {table.name: columns(table) for table in HISTORY_TABLES},
         "parameters": {"horizon": {"type": "integer", "unit": "periods", "minimum": 1, "maximum": horizon}},
         "outputs": {QUANTILE_FORECAST.name: columns(QUANTILE_FORECAST)},
         "quantiles": list(quantiles),
