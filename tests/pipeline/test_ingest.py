@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,19 @@ def test_ingest_source_in_a_dvc_workspace_is_tracked_even_after_a_kill(tmp_path)
     assert done.status is BatchStatus.COMPLETED
     assert (data / "raw" / f"{done.batch}.dvc").is_file()
     assert (data / "rejected" / f"{done.batch}.dvc").is_file()
+
+
+def test_ingest_source_listed_batch_whose_files_are_gone_is_brought_back(tmp_path):
+    workspace = tmp_path / "workspace"
+    create_workspace(workspace)
+    data = workspace / "data"
+    path = write(tmp_path, sales_text())
+    done = ingest(data, path)
+    listed = read_batches(data)
+    shutil.rmtree(data / "raw" / done.batch)
+    assert ingest(data, path).status is BatchStatus.ACCEPTED
+    assert read_batches(data) == listed
+    run_ingest(data, PARAMS, now=NOW)
 
 
 def test_run_ingest_lists_batches_the_same_way_every_time(tmp_path):

@@ -126,3 +126,10 @@ def test_check_tables_suite_that_differs_from_its_table_is_refused(tmp_path):
     (tmp_path / "expectations" / "calendar.json").unlink()
     with pytest.raises(ConfigurationError, match="is missing"):
         check_tables(frames, {"calendar": CALENDAR}, root=tmp_path, max_rejected_share=0.0, today=TODAY)
+
+
+def test_check_tables_great_expectations_stays_silent(caplog, capfd):
+    with caplog.at_level("INFO"):
+        check(conformed())
+    assert {record.name.split(".")[0] for record in caplog.records} <= {"restock"}
+    assert "Calculating" not in "".join(capfd.readouterr())
