@@ -6,12 +6,13 @@ import csv
 import io
 from datetime import date
 
+import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from restock.adapters.sources.delimited import read_delimited
 from restock.adapters.sources.mapping import SourceMapping
-from restock.adapters.sources.raw_table import LINE
+from restock.adapters.sources.raw_table import LINE, build_raw_table
 from restock.operations.row_judgement import judge_rows
 from restock.tables import SALES
 
@@ -56,11 +57,15 @@ def test_every_row_is_accepted_or_rejected_exactly_once(tmp_path_factory, rows):
 
 
 @given(rows=files)
-def test_accepted_rows_keep_every_rule_and_are_accepted_again(tmp_path_factory, rows):
+def test_accepted_rows_keep_every_rule_and_are_accepted_again_unchanged(tmp_path_factory, rows):
     raw = read(tmp_path_factory.mktemp("rows"), write_csv(rows, csv.QUOTE_ALL))
     accepted = judge_rows(raw, today=TODAY).accepted
     for rule in SALES.row_rules(today=TODAY):
         assert accepted.select(rule.accepts.all()).item()
+    numbered = accepted.with_row_index(LINE, offset=1).cast({LINE: pl.Int64})
+    again = judge_rows(build_raw_table(numbered, SALES, mapping=SourceMapping(), file="again"), today=TODAY)
+    assert again.accepted.equals(accepted)
+    assert again.rejected.is_empty()
 
 
 plain = st.text("abc019-. ", min_size=1, max_size=5)
