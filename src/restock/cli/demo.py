@@ -19,8 +19,9 @@ import polars as pl
 import typer
 from rich.table import Table
 
+from restock.adapters.processes import stop_process
 from restock.cli.console import messages, output
-from restock.cli.services import start_forecast_service, stop_services
+from restock.cli.services import service_record, start_forecast_service
 from restock.errors import GateRefusedError, RestockError
 from restock.params import Params, read_params
 from restock.settings import Settings
@@ -79,7 +80,6 @@ def run_demo(
     with clock.stage("promote"):
         _promote(settings, params)
     with clock.stage("serve"):
-        stop_services([settings.root])
         seconds = start_forecast_service(settings)
         messages.print(f"the forecast service was ready in {seconds:.1f} s", highlight=False)
     try:
@@ -91,10 +91,10 @@ def run_demo(
         stays = sys.stdout.isatty() if keep is None else keep
         _print_next_steps(settings, folder=folder, sku=sku, location=location, stays=stays)
     except BaseException:
-        stop_services([settings.root])
+        stop_process(service_record(settings))
         raise
     if not stays:
-        stop_services([settings.root])
+        stop_process(service_record(settings))
 
 
 def _demo_settings(folder: Path) -> Settings:
@@ -102,7 +102,7 @@ def _demo_settings(folder: Path) -> Settings:
     settings = Settings(workspace=folder)
     with socket.socket() as probe:
         # A port that answers belongs to somebody; the demo's own service of an earlier run is stopped before.
-        stop_services([settings.root])
+        stop_process(service_record(settings))
         is_taken = probe.connect_ex((settings.host, settings.forecast_port)) == 0
     if not is_taken:
         return settings

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
+from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from restock.adapters.registry import ModelType
@@ -166,12 +168,14 @@ def models(
     wanted = tuple(ModelType) if model_type is None else (model_type,)
     if repair:
         _repair(settings, wanted)
-    rows = [row for each in wanted for row in list_version_rows(settings.models_dir, each)]
+    rows = {each: list_version_rows(settings.models_dir, each) for each in wanted}
     if as_json:
-        print_json([row.to_json() for row in rows])
-    elif rows:
-        output.print(_version_table(rows))
-    else:
+        print_json([row.to_json() for versions in rows.values() for row in versions])
+        return
+    for each, versions in rows.items():
+        if versions:
+            output.print(_version_table(each, versions))
+    if not any(rows.values()):
         messages.print("no version was promoted yet; next: restock promote demand_forecasting --reason ...")
 
 
@@ -189,19 +193,27 @@ def _repair(settings: Settings, model_types: tuple[ModelType, ...]) -> None:
         messages.print(f"{model_type}: MLflow's aliases: {words}", highlight=False)
 
 
-def _version_table(rows: list[VersionRow]) -> Table:
-    """Return the versions for people, the served one marked."""
-    table = Table(title="Model versions (change against the baseline in brackets)", title_justify="left")
-    for column in ("type", "version", "state", "family", "cutoff", "pinball", "WAPE", "made (UTC)", "by", "why"):
+def _version_table(model_type: str, rows: list[VersionRow]) -> Table:
+    """Return the versions of a type for people, the served one marked."""
+    table = Table(
+        title=f"{model_type} (change against the baseline in brackets)", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for column in ("version", "state", "family", "cutoff", "pinball", "WAPE"):
         is_number = column in ("version", "pinball", "WAPE")
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=True)
+    table.add_column("promoted", overflow="fold", min_width=16)
     for row in rows:
-        why = row.reason if row.override is None else f"{row.reason} [overridden: {row.override}]"
-        pinball = _beside(row.pinball, row.baseline_pinball, "{:.3f}")
-        wape = _beside(row.wape, row.baseline_wape, "{:.1%}")
-        made = (row.created_at_utc, row.promoted_by, why)
-        cells = (row.model_type, row.version, row.state, row.family, row.cutoff, pinball, wape, *made)
-        table.add_row(*(_escape(cell) for cell in cells), style="bold green" if row.state == "served" else None)
+        overridden = "" if row.override is None else f" (the gate was overridden: {row.override})"
+        cells = (
+            row.version,
+            row.state,
+            row.family,
+            row.cutoff,
+            _beside(row.pinball, row.baseline_pinball, "{:.3f}"),
+            _beside(row.wape, row.baseline_wape, "{:.1%}"),
+            f"{row.created_at_utc} by {row.promoted_by}: {row.reason}{overridden}",
+        )
+        table.add_row(*(escape(str(cell)) for cell in cells), style="bold green" if row.state == "served" else None)
     return table
 
 
@@ -209,12 +221,6 @@ def _beside(value: float | None, baseline: float | None, form: str) -> str:
     if value is None:
         return "-"
     return form.format(value) + (f" ({value / baseline - 1:+.0%})" if baseline else "")
-
-
-def _escape(cell: Any) -> str:
-    from rich.markup import escape
-
-    return escape(str(cell))
 
 
 def _print_step(name: str) -> None:

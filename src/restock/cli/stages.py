@@ -59,19 +59,23 @@ def evaluate(as_json: Json = False) -> None:
 
 def print_comparison(families: dict[str, dict[str, float]]) -> None:
     """Print each family's metrics, best first, with the change against seasonal naive."""
-    naive = families["seasonal_naive"]
-    table = Table(title="Back-test over all windows (change against seasonal naive)", title_justify="left")
-    table.add_column("family")
-    columns = {"pinball": "{:.3f}", "wape": "{:.1%}", "rmsse": "{:.3f}", "bias": "{:+.1%}", "coverage_80": "{:.1%}"}
-    for column in columns:
-        table.add_column(column, justify="right")
+    naive = families["seasonal_naive"]["pinball"]
+    table = Table(title="Back-test over all windows, best first", title_justify="left")
+    table.add_column("family", no_wrap=True)
+    columns = {
+        "pinball": ("pinball", "{:.3f}"),
+        "wape": ("WAPE", "{:.1%}"),
+        "rmsse": ("RMSSE", "{:.3f}"),
+        "bias": ("bias", "{:+.1%}"),
+        "coverage_80": ("in 80 % band", "{:.1%}"),
+    }
+    for heading, _ in columns.values():
+        table.add_column(heading, justify="right")
+    table.add_column("pinball vs naive", justify="right")
     ranked = sorted(families.items(), key=lambda pair: pair[1]["pinball"])
     for place, (family, metrics) in enumerate(ranked):
-        cells = []
-        for column, form in columns.items():
-            value, base = metrics.get(column), naive.get(column)
-            change = f" ({value / base - 1:+.0%})" if value and base and column in ("pinball", "wape", "rmsse") else ""
-            cells.append("-" if value is None else form.format(value) + change)
+        cells = [form.format(metrics[name]) if name in metrics else "-" for name, (_, form) in columns.items()]
+        cells.append(f"{metrics['pinball'] / naive - 1:+.0%}" if naive else "-")
         table.add_row(family, *cells, style="bold green" if place == 0 else None)
     output.print(table)
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Quantile targets move by whole shares of the scale: finer bins cost time and bring nothing.
 _MAX_BIN = 64
+# Shrunken steps approach a quantile that is zero and never reach it: below this share of the scale it is zero. Without
+# this, an interval that should begin at zero leaves out the many periods without a sale.
+_INDISTINCT_FROM_ZERO = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,7 @@ class XGBoostPredictor:
     def predict(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return quantiles and mean of scaled demand."""
         quantiles = np.asarray(self.quantile_booster.inplace_predict(inputs), dtype=np.float32)
+        quantiles[quantiles < _INDISTINCT_FROM_ZERO] = 0
         return quantiles, np.asarray(self.mean_booster.inplace_predict(inputs), dtype=np.float32)
 
 
