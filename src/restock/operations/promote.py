@@ -201,14 +201,17 @@ def promote(
 
 
 def _tidy(job: _Promotion) -> None:
+    """Remove what a crash left half done, and let MLflow follow what it kept MLflow from hearing of."""
     tidy(job.models_dir, _TYPE)
+    current = read_current(job.models_dir, _TYPE)
+    job.previous = None if current is None else current.served
+    if current is not None:
+        try_mirror(job.models_dir, _TYPE, place=job.place)
 
 
 def _judge(job: _Promotion) -> None:
     """Ask the gate; a refused candidate becomes the challenger, unless the refusal is overridden."""
     job.candidate = read_candidate(job.data_dir, job.request.family or choose_family(job.data_dir))
-    current = read_current(job.models_dir, _TYPE)
-    job.previous = None if current is None else current.served
     job.evidence = gather_evidence(
         job.candidate, job.params, data_dir=job.data_dir, models_dir=job.models_dir, on_progress=job.on_progress
     )

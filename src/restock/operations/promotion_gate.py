@@ -175,8 +175,6 @@ def compare_pinball(
             "share_better": result.share_better,
             "n_series": result.n_clusters,
             "n_windows": len(windows),
-            "candidate_pinball_units": float(losses["candidate"].to_numpy().mean()),
-            "incumbent_pinball_units": float(losses["incumbent"].to_numpy().mean()),
         },
     )
 
