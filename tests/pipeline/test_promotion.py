@@ -1,6 +1,7 @@
 """Promotion and rollback, from candidates to what is served, with a real tracking store."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -12,11 +13,13 @@ from restock.adapters.registry import (
     list_versions,
     read_current,
     read_metadata,
+    set_current,
     verify_version,
+    write_version,
 )
 from restock.adapters.tracking import connect, tracking_place
 from restock.adapters.tracking_registry import CONTENT_TAG, VERSION_TAG, read_aliases
-from restock.errors import ConfigurationError, DataError, NotFoundError, TamperedVersionError
+from restock.errors import ConfigurationError, DataError, GoldenReplayError, NotFoundError, TamperedVersionError
 from restock.operations.candidates import read_candidate
 from restock.operations.mirror import repair_mirror
 from restock.operations.promote import STEPS, CandidateRefusedError, promote
@@ -104,6 +107,11 @@ def test_promote_documents_show_metrics_beside_baseline_and_replaced(served):
     assert set(metrics["overall"]) == {"candidate", "seasonal_naive", "replaced"}
     assert metrics["overall"]["candidate"]["pinball"] < metrics["overall"]["seasonal_naive"]["pinball"]
     assert metrics["overall"]["replaced"] == metrics["overall"]["seasonal_naive"]
+    assert metrics["replaces"] == {
+        "version": 1,
+        "windows": metrics["windows"],
+        "overall": metrics["overall"]["seasonal_naive"],
+    }
     card = (folder / "MODEL_CARD.md").read_text()
     assert "Promoted by tester" in card
     assert f"{metrics['overall']['candidate']['pinball']:.4f}" in card
@@ -262,6 +270,49 @@ def test_roll_back_to_tampered_version_is_refused(served):
     with pytest.raises(TamperedVersionError, match=r"golden\.json is missing"):
         roll_back_in(served)
     assert served_number(served) == 2
+
+
+def test_roll_back_to_version_that_no_longer_gives_its_golden_outputs_is_refused(served):
+    promote_in(served)
+    folder = models_of(served) / TYPE / "model_version_1"
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["outputs"]["mean_units"][0][0] += 1
+
+    def build(building):
+        for name in ("forecaster.json", "metrics.json"):
+            shutil.copy(folder / name, building / name)
+        (building / "golden.json").write_text(json.dumps(golden))
+
+    metadata = read_metadata(models_of(served), TYPE, 1)
+    kept = {key: value for key, value in metadata.items() if key not in ("files", "version")}
+    version = write_version(models_of(served), TYPE, build=build, metadata=kept)
+    current = read_current(models_of(served), TYPE)
+    set_current(models_of(served), TYPE, current.history[0].model_copy(update={"served": version}))
+    set_current(models_of(served), TYPE, current.history[1])
+    with pytest.raises(GoldenReplayError, match="1 of 35 mean_units"):
+        roll_back_in(served, to=version)
+    assert served_number(served) == 2
+
+
+def test_list_version_rows_tell_tampered_and_absent_versions(served):
+    promote_in(served)
+    promote_in(served, override="again")
+    shutil.rmtree(models_of(served) / TYPE / "model_version_1")
+    (models_of(served) / TYPE / "model_version_2" / "metadata.json").unlink()
+    rows = list_version_rows(models_of(served), TYPE)
+    assert [row.state for row in rows] == ["served before", "tampered with", "served"]
+    assert "has no version 1" in rows[0].reason
+
+
+def test_promote_model_that_changes_meanwhile_is_refused(trained):
+    def train_again(step):
+        if step == "gate":
+            path = trained / "data" / "candidates" / TYPE / "xgboost" / "model" / "forecaster.json"
+            path.write_text(path.read_text() + " ")
+
+    with pytest.raises(DataError, match="changed while it was promoted"):
+        promote_in(trained, after_step=train_again)
+    assert promote_in(trained).version == 1
 
 
 def test_promote_two_at_once_come_one_after_the_other(trained):

@@ -407,8 +407,8 @@ def _signature() -> Any:
     outputs = [
         ColSpec("string", "sku"),
         ColSpec("string", "location"),
-        ColSpec("datetime", "date"),
         ColSpec("datetime", "cutoff"),
+        ColSpec("datetime", "date"),
         ColSpec("double", "quantile"),
         ColSpec("double", "demand_units"),
         ColSpec("double", "mean_demand_units"),

@@ -36,6 +36,7 @@ class Candidate:
         quantiles: probability levels.
         data_hashes: SHA-256 of each validated table that it was trained on, by name.
         data_hash: SHA-256 over them, as stored history has it.
+        files: SHA-256 of each of the model's files.
         content_sha256: SHA-256 over the model's files, recipe, data and cutoff: what this candidate is.
         mlflow_run_id: the run that tracked the training; None where it was not tracked.
     """
@@ -48,6 +49,7 @@ class Candidate:
     quantiles: tuple[float, ...]
     data_hashes: dict[str, str]
     data_hash: str
+    files: dict[str, str]
     content_sha256: str
     mlflow_run_id: str | None
 
@@ -99,6 +101,7 @@ def read_candidate(data_dir: Path, family: FamilyName) -> Candidate:
             quantiles=tuple(float(level) for level in training["quantiles"]),
             data_hashes=training["data_hashes"],
             data_hash=hash_history(training["data_hashes"]),
+            files=files,
             content_sha256=_digest(identity | {"files": files}),
             mlflow_run_id=training.get("mlflow_run_id"),
         )

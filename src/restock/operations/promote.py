@@ -31,14 +31,15 @@ from restock.adapters.registry import (
     verify_version,
     version_folder,
 )
+from restock.adapters.storage import read_json
 from restock.adapters.tracking import TrackingPlace, tracking_place
 from restock.adapters.workspace import run_dvc
-from restock.errors import ConfigurationError, GateRefusedError, TamperedVersionError
+from restock.errors import ConfigurationError, DataError, GateRefusedError, NotFoundError, TamperedVersionError
 from restock.operations.candidates import Candidate, choose_family, read_candidate
 from restock.operations.gate_evidence import Evidence, gather_evidence
 from restock.operations.mirror import try_challenge, try_mirror, try_register
 from restock.operations.promotion_gate import Verdict
-from restock.operations.version_files import compare_metrics, describe_version, write_version_files
+from restock.operations.version_files import METRICS_FILE, compare_metrics, describe_version, write_version_files
 from restock.params import FamilyName, Params
 from restock.settings import Settings
 
@@ -247,7 +248,7 @@ def _build(job: _Promotion) -> None:
         replaced=None if served is None else served.backtest,
         panel=job.evidence.panel,
         params=job.params,
-    ) | {"replaces": job.previous}
+    ) | {"replaces": _read_replaced(job)}
     if job.is_taken_over:
         return
     job.building = start_version(job.models_dir, _TYPE)
@@ -295,6 +296,19 @@ def _serve(job: _Promotion) -> None:
 def _mirror(job: _Promotion) -> None:
     warning = try_mirror(job.models_dir, _TYPE, place=job.place)
     job.warnings += [warning] if warning else []
+
+
+def _read_replaced(job: _Promotion) -> dict[str, Any] | None:
+    """Return what the replaced version's own metrics.json says, on the windows of its day; None where it can't."""
+    if job.previous is None:
+        return None
+    path = version_folder(job.models_dir, _TYPE, job.previous) / METRICS_FILE
+    try:
+        recorded = read_json(path)
+        return {"version": job.previous, "windows": recorded["windows"], "overall": recorded["overall"]["candidate"]}
+    except (NotFoundError, DataError, KeyError, TypeError) as error:
+        logger.warning("the metrics of version %d are left out of the new version's: %s", job.previous, error)
+        return {"version": job.previous}
 
 
 def _describe(job: _Promotion) -> dict[str, Any]:

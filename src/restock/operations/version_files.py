@@ -14,7 +14,7 @@ import yaml
 from restock.adapters.model_files import load_forecaster
 from restock.adapters.provenance import Provenance
 from restock.adapters.registry import ModelType, utc_text
-from restock.adapters.storage import write_json, write_text
+from restock.adapters.storage import checksums_of, write_json, write_text
 from restock.errors import DataError
 from restock.forecasting.backtest import ALL_SEGMENTS, score_backtest
 from restock.forecasting.metrics import METRICS
@@ -50,13 +50,18 @@ def write_version_files(
         tables: the tables of `HISTORY_TABLES`, by name.
 
     Raises:
-        DataError: a file of the model has the name of a document, or the model is not of the candidate's family.
+        DataError: a file of the model has the name of a document or was changed meanwhile, or the model is not of the
+            candidate's family.
         GoldenReplayError: the model gives other forecasts the second time.
     """
     clash = _WRITTEN & {path.name for path in candidate.model_dir.iterdir()}
     if clash:
         raise DataError(f"{candidate.model_dir} holds {sorted(clash)}, which promotion writes itself. Rename them.")
     shutil.copytree(candidate.model_dir, folder, dirs_exist_ok=True)
+    if checksums_of(folder) != candidate.files:
+        raise DataError(
+            f"{candidate.model_dir} was changed while it was promoted. Promote again once training is done."
+        )
     forecaster = load_forecaster(folder)
     if forecaster.family != candidate.family:
         raise DataError(f"{candidate.model_dir} is family {forecaster.family}, expected {candidate.family}.")

@@ -64,7 +64,7 @@ class VersionRow:
 
 
 def list_version_rows(models_dir: Path, model_type: ModelType) -> list[VersionRow]:
-    """Return one row a version that is on this machine, oldest first.
+    """Return one row a version, oldest first; one that was served but is not on this machine says so.
 
     Checksums are not looked at, only that metadata.json is whole: the table is for looking, not for loading.
 
@@ -74,7 +74,7 @@ def list_version_rows(models_dir: Path, model_type: ModelType) -> list[VersionRo
     current = read_current(models_dir, model_type)
     served_once = {change.served for change in current.history} if current else set()
     rows = []
-    for version in list_versions(models_dir, model_type):
+    for version in sorted(served_once | set(list_versions(models_dir, model_type))):
         state: State = "served before" if version in served_once else "never served"
         if current and version == current.served:
             state = "served"
@@ -89,6 +89,8 @@ def _row(models_dir: Path, model_type: ModelType, version: int, state: State) ->
         metadata = read_metadata(models_dir, model_type, version)
     except TamperedVersionError:
         metadata, state = {}, "tampered with"
+    except NotFoundError as error:
+        metadata = {"reason": str(error)}
     try:
         overall = read_json(version_folder(models_dir, model_type, version) / METRICS_FILE)["overall"]
     except (NotFoundError, DataError, KeyError, TypeError):
