@@ -16,6 +16,7 @@ from restock.adapters.registry import (
 )
 from restock.adapters.tracking import connect, tracking_place
 from restock.adapters.tracking_registry import VERSION_TAG, read_aliases
+from restock.adapters.workspace import run_dvc
 from restock.operations.promote import STEPS, CandidateRefusedError
 from restock.operations.served_model import load_served_model
 from tests.pipeline.promotion import copy_workspace, promote_in, settings_of, start_promotion
@@ -73,6 +74,16 @@ def test_promote_after_a_crash_leaves_another_one_s_published_version_alone(serv
     assert promote_in(served, reason="somebody else's").version == 3
     assert never_served(served / "models", TYPE) == (2,)
     assert read_metadata(served / "models", TYPE, 2)["reason"] == "the first try"
+
+
+@pytest.mark.parametrize("step", ["publish", "track"])
+def test_promote_killed_around_dvc_is_tracked_by_the_next_one(served, step):
+    run_dvc(["init", "--no-scm", "--quiet"], folder=served)
+    process = start_promotion(served, kill_after=step)
+    process.join(timeout=120)
+    assert check_whole(served) == 1
+    assert promote_in(served).version == check_whole(served) == 2
+    assert (served / "models" / TYPE / "model_version_2.dvc").is_file()
 
 
 @pytest.mark.long

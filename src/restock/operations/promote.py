@@ -276,8 +276,9 @@ def _track_data(job: _Promotion) -> None:
     if not (job.root / ".dvc").is_dir():
         return
     folder = version_folder(job.models_dir, _TYPE, job.version)
-    # --no-relink: DVC leaves the published files as they are instead of putting links in their place.
-    run_dvc(["add", "--quiet", "--no-relink", str(folder.relative_to(job.root))], folder=job.root)
+    # --wait-for-lock: a killed promotion's `dvc add` may still be at work. --no-relink: DVC leaves the published files
+    # as they are instead of putting links in their place.
+    run_dvc(["--wait-for-lock", "add", "--quiet", "--no-relink", str(folder.relative_to(job.root))], folder=job.root)
 
 
 def _serve(job: _Promotion) -> None:
