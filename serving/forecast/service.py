@@ -15,6 +15,7 @@ from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
+from restock.adapters.bento_server import SUPERVISOR_VARIABLE
 from restock.adapters.registry import ModelType
 from restock.errors import NotReadyError, RestockError
 from restock.operations.access import TokenFile
@@ -95,7 +96,8 @@ class ForecastService:
             max_body_bytes=settings.max_body_bytes,
         )
         # Only a worker has a supervisor; the application may also run by itself, as in a test.
-        self._supervisor = os.getppid() if bentoml.server_context.worker_index is not None else None
+        is_worker = bentoml.server_context.worker_index is not None
+        self._supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid())) if is_worker else None
         self._check()
         self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)
         self._watcher.start()

@@ -12,6 +12,7 @@ import restock
 from restock.errors import ConfigurationError
 from restock.settings import Settings
 
+SUPERVISOR_VARIABLE = "RESTOCK_SUPERVISOR_PID"
 FORECAST_SERVICE = "serving.forecast.service:ForecastService"
 
 
@@ -63,7 +64,9 @@ def become_service(settings: Settings, service: str, *, host: str, port: int, wo
         ConfigurationError: there is no checkout to serve from, or BentoML is not installed.
     """
     root = find_services()
-    environment = os.environ | service_environment(settings, service, port=port, workers=workers)
+    # This process becomes the supervisor: a worker that starts after it was killed must know whom to look for.
+    supervisor = {SUPERVISOR_VARIABLE: str(os.getpid())}
+    environment = os.environ | service_environment(settings, service, port=port, workers=workers) | supervisor
     command = service_command(service, host=host, port=port)
     os.chdir(root)
     sys.stdout.flush()
