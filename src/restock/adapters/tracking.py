@@ -1,21 +1,22 @@
 """Runs in MLflow: one experiment per model type, a parent run per pipeline, a child run per family.
 
-MLflow is imported on first use only: it takes seconds. `tracking_registry` holds the registered versions and aliases,
-`logged_model` the script that a logged model runs.
+MLflow is imported on first use only: it takes seconds. `tracking_entries` holds what is logged in MLflow's own types,
+`tracking_registry` the registered versions and aliases, `logged_model` the script that a logged model runs.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import re
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,13 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from restock.adapters.provenance import Provenance
+from restock.adapters.tracking_entries import (
+    as_dataset_inputs,
+    as_metrics,
+    flatten,
+    forecaster_signature,
+    scores_as_metrics,
+)
 from restock.errors import RestockError
 from restock.settings import Settings
 from restock.timeline import Frequency
@@ -32,10 +40,8 @@ logger = logging.getLogger(__name__)
 PIPELINE_TAG = "restock.pipeline"
 REUSED_TAG = "restock.reused_from"
 _PARENT_TAG, _NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
-_GROUPING = ("family", "cutoff", "segment")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
-# MLflow's limits: characters of a dataset's digest, entries of one log_batch call.
-_DIGEST_CHARACTERS = 36
+# MLflow's limits: entries of one log_batch call.
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
 # MLflow's own defaults phone home, draw bars over ours, and retry a server that is down for minutes.
 _ENVIRONMENT = {
@@ -132,6 +138,7 @@ def connect(place: TrackingPlace) -> Iterator[Any]:
     try:
         # Not all of MLflow's calls keep to the client's address: some look at the one that is set.
         mlflow.set_tracking_uri(place.uri)
+        _prepare_store(place)
         yield mlflow.MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
     # requests' errors are OSErrors; a database whose file can't be made fails in SQLAlchemy.
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -142,6 +149,29 @@ def connect(place: TrackingPlace) -> Iterator[Any]:
         ) from error
     finally:
         mlflow.set_tracking_uri(before)
+
+
+@cache
+def _prepare_store(place: TrackingPlace) -> None:
+    """Let one process at a time make or migrate a database: MLflow's own migrations fail where two run at once."""
+    if place.artifacts_dir is None:
+        return
+    from mlflow import MlflowClient
+
+    with _lock_store(place):
+        MlflowClient(tracking_uri=place.uri, registry_uri=place.uri).search_experiments(max_results=1)
+
+
+@contextmanager
+def _lock_store(place: TrackingPlace) -> Iterator[None]:
+    """Hold the lock of a store on this machine; a server looks after itself."""
+    if place.artifacts_dir is None:
+        yield
+        return
+    place.artifacts_dir.mkdir(parents=True, exist_ok=True)
+    with (place.artifacts_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def open_pipeline_run(
@@ -160,7 +190,7 @@ def open_pipeline_run(
     Raises:
         TrackingError: MLflow failed.
     """
-    with connect(place) as client:
+    with connect(place) as client, _lock_store(place):
         experiment_id = _find_experiment(client, place, experiment)
         found = _find_pipeline_runs(client, experiment_id, pipeline_key)
         if found:
@@ -168,7 +198,7 @@ def open_pipeline_run(
         name = {_NAME_TAG: f"pipeline {pipeline_key[:12]}"}
         run = client.create_run(experiment_id, tags={**(tags or {}), PIPELINE_TAG: pipeline_key, **name})
         made = str(run.info.run_id)
-        # Two stages may both have found none: the older run wins, and the younger is withdrawn.
+        # On a server two stages may both have found none: the older run wins, and the younger is withdrawn.
         first = _find_pipeline_runs(client, experiment_id, pipeline_key)[0]
         if first != made:
             client.delete_run(made)
@@ -182,7 +212,7 @@ def close_pipeline_run(place: TrackingPlace, run_id: str, *, tags: dict[str, str
         TrackingError: MLflow failed.
     """
     with connect(place) as client:
-        _log_batches(client, run_id, metrics=_metric_entities(metrics), tags=tags)
+        _log_batches(client, run_id, metrics=as_metrics(metrics), tags=tags)
         client.set_terminated(run_id)
 
 
@@ -210,10 +240,10 @@ def log_family_run(place: TrackingPlace, run: FamilyRun, *, experiment: str, par
         _log_batches(
             client,
             run_id,
-            metrics=[*_metric_entities(measured), *_score_entities(run.scores)],
-            params=_flatten(run.params),
+            metrics=[*as_metrics(measured), *scores_as_metrics(run.scores)],
+            params=flatten(run.params),
         )
-        _log_inputs(client, run_id, run.data_hashes)
+        client.log_inputs(run_id, datasets=as_dataset_inputs(run.data_hashes))
         for plot in run.plots:
             client.log_artifact(run_id, str(plot), artifact_path="plots")
         _log_model(run, run_id=run_id)
@@ -306,37 +336,6 @@ def _provenance_tags(provenance: Provenance) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value is not None}
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested values as dotted names with text."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{name}.")
-        else:
-            flat[name] = value if isinstance(value, str) else json.dumps(value, default=str)
-    return flat
-
-
-def _metric_entities(metrics: dict[str, float], *, step: int = 0) -> list[Any]:
-    from mlflow.entities import Metric
-
-    now_ms = int(time.time() * 1000)
-    return [Metric(name, float(value), now_ms, step) for name, value in metrics.items()]
-
-
-def _score_entities(scores: pl.DataFrame) -> list[Any]:
-    """Return every metric of every segment, over all windows and window by window."""
-    cutoffs = sorted(set(scores["cutoff"].drop_nulls().to_list()))
-    names = [name for name in scores.columns if name not in _GROUPING]
-    entities: list[Any] = []
-    for row in scores.iter_rows(named=True):
-        prefix, step = ("", 0) if row["cutoff"] is None else ("window/", cutoffs.index(row["cutoff"]))
-        known = {f"{prefix}{name}/{row['segment']}": row[name] for name in names if row[name] is not None}
-        entities += _metric_entities(known, step=step)
-    return entities
-
-
 def _log_batches(
     client: Any,
     run_id: str,
@@ -356,21 +355,6 @@ def _log_batches(
         client.log_batch(run_id, metrics=metrics[first : first + _BATCH_METRICS])
 
 
-def _log_inputs(client: Any, run_id: str, data_hashes: dict[str, str]) -> None:
-    """Log which data the run read: each validated table by name and hash (the full hash is a tag of the dataset)."""
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.sources import LocalArtifactDatasetSource
-    from mlflow.entities import DatasetInput, InputTag
-
-    inputs = []
-    for name, digest in sorted(data_hashes.items()):
-        source = LocalArtifactDatasetSource(f"data/validated/{name}.parquet")
-        dataset = MetaDataset(source, name=name, digest=digest[:_DIGEST_CHARACTERS])
-        tags = [InputTag("mlflow.data.context", "training"), InputTag("restock.sha256", digest)]
-        inputs.append(DatasetInput(dataset=dataset._to_mlflow_entity(), tags=tags))  # noqa: SLF001  (as mlflow.log_input does)
-    client.log_inputs(run_id, datasets=inputs)
-
-
 def _log_model(run: FamilyRun, *, run_id: str) -> None:
     """Log the model's folder as a pyfunc model made from a script, so that nothing is pickled; ends the run."""
     import mlflow
@@ -382,36 +366,7 @@ def _log_model(run: FamilyRun, *, run_id: str) -> None:
             name="model",
             python_model=str(Path(__file__).with_name("logged_model.py")),
             artifacts={"model": str(run.model_dir)},
-            signature=_signature(),
+            signature=forecaster_signature(),
             pip_requirements=[f"restock=={run.provenance.library_versions['restock']}"],
             model_config={"frequency": run.frequency.value, "horizon": run.horizon},
         )
-
-
-def _signature() -> Any:
-    """Return the signature of a logged forecaster: sales rows in, quantiles out."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-
-    inputs = [
-        ColSpec("string", "sku"),
-        ColSpec("string", "location"),
-        ColSpec("datetime", "date"),
-        ColSpec("double", "units_sold"),
-        ColSpec("double", "unit_price", required=False),
-        ColSpec("boolean", "is_promoted", required=False),
-        ColSpec("double", "stockout_share", required=False),
-        ColSpec("string", "category_path", required=False),
-        ColSpec("string", "region", required=False),
-    ]
-    outputs = [
-        ColSpec("string", "sku"),
-        ColSpec("string", "location"),
-        ColSpec("datetime", "cutoff"),
-        ColSpec("datetime", "date"),
-        ColSpec("double", "quantile"),
-        ColSpec("double", "demand_units"),
-        ColSpec("double", "mean_demand_units"),
-    ]
-    params = ParamSchema([ParamSpec("horizon", "long", 0)])
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)

@@ -196,7 +196,9 @@ def _repair(settings: Settings, model_types: tuple[ModelType, ...]) -> None:
 def _version_table(model_type: str, rows: list[VersionRow]) -> Table:
     """Return the versions of a type for people, the served one marked."""
     table = Table(
-        title=f"{model_type} (change against the baseline in brackets)", title_justify="left", box=box.SIMPLE_HEAD
+        title=f"{model_type} (change against the baseline in brackets, times in UTC)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     for column in ("version", "state", "family", "cutoff", "pinball", "WAPE"):
         is_number = column in ("version", "pinball", "WAPE")
@@ -211,7 +213,7 @@ def _version_table(model_type: str, rows: list[VersionRow]) -> Table:
             row.cutoff,
             _beside(row.pinball, row.baseline_pinball, "{:.3f}"),
             _beside(row.wape, row.baseline_wape, "{:.1%}"),
-            f"{row.created_at_utc} by {row.promoted_by}: {row.reason}{overridden}",
+            f"{row.created_at_utc[:16].replace('T', ' ')} by {row.promoted_by}: {row.reason}{overridden}",
         )
         table.add_row(*(escape(str(cell)) for cell in cells), style="bold green" if row.state == "served" else None)
     return table

@@ -1,6 +1,7 @@
 """Runs in a real tracking store: a SQLite database and a folder."""
 
 import json
+import multiprocessing
 from datetime import date, timedelta
 
 import numpy as np
@@ -119,6 +120,22 @@ def test_open_pipeline_run_again_finds_the_same(place):
     opened = [open_pipeline_run(place, experiment=EXPERIMENT, pipeline_key="same") for _ in range(2)]
     assert opened[0] == opened[1]
     assert open_pipeline_run(place, experiment=EXPERIMENT, pipeline_key="other") != opened[0]
+
+
+def test_open_pipeline_run_from_three_processes_on_a_fresh_store_makes_one(tmp_path):
+    place = TrackingPlace(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts_dir=tmp_path / "artifacts")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlflow"])
+    named = {"experiment": EXPERIMENT, "pipeline_key": "raced"}
+    processes = [context.Process(target=open_pipeline_run, args=(place,), kwargs=named) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    with connect(place) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        assert len(client.search_runs([experiment.experiment_id])) == 1
 
 
 def test_close_pipeline_run_finishes_it_with_its_outcome(place):
