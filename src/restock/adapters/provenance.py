@@ -10,8 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 
+import yaml
+
 import restock
 from restock.adapters.storage import sha256_of
+from restock.errors import DataError
 
 # What a fitted model's numbers or files can depend on.
 _LIBRARIES = ("restock", "numpy", "polars", "scikit-learn", "skops", "xgboost", "tensorflow", "tensorflow-cpu", "keras")
@@ -46,6 +49,23 @@ def read_provenance(workspace: Path) -> Provenance:
         dvc_lock_sha256=sha256_of(lock) if lock.is_file() else None,
         library_versions=read_library_versions(),
     )
+
+
+def read_dvc_hash(workspace: Path, out: str) -> str | None:
+    """Return the hash under which DVC keeps a stage's output, such as `data/validated`; None before its first run.
+
+    Raises:
+        DataError: dvc.lock is not what DVC writes.
+    """
+    lock = workspace / "dvc.lock"
+    if not lock.is_file():
+        return None
+    try:
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
+        kept = {entry["path"]: str(entry["md5"]) for stage in stages for entry in stage.get("outs", [])}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{lock} is not what DVC writes ({error!r}). Make it anew: dvc repro --force.") from error
+    return kept.get(out)
 
 
 def read_library_versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from restock.adapters.provenance import Provenance, read_provenance
+from restock.adapters.provenance import Provenance, read_dvc_hash, read_provenance
 from restock.adapters.storage import read_json, sha256_of
 from restock.adapters.tracking import (
     FamilyRun,
@@ -26,6 +26,8 @@ from restock.settings import Settings
 from restock.timeline import Frequency
 
 logger = logging.getLogger(__name__)
+
+PLOTS_FOLDER = "plots"
 
 
 def name_pipeline(settings: Settings, provenance: Provenance) -> str:
@@ -47,13 +49,13 @@ def track_training(
         settings: where runs are kept.
         training: what the stage found: model_type, family, params, cutoff, horizon, frequency, data_hashes, seconds and
             peak_rss_mb.
-        model_dir: the saved forecaster.
+        model_dir: the saved forecaster; pictures in `plots/` beside it are kept with the run.
         scores: rows of `score_backtest` of the family.
     """
     try:
         place, provenance = tracking_place(settings), read_provenance(settings.root)
         parent = _open_parent(settings, training["model_type"], provenance)
-        run = _family_run(training, model_dir=model_dir, scores=scores, provenance=provenance)
+        run = _family_run(settings, training, model_dir=model_dir, scores=scores, provenance=provenance)
         return log_family_run(place, run, experiment=training["model_type"], parent_run_id=parent)
     except TrackingError as error:
         # The model is trained and saved; hours of work must not fail for a server that is down.
@@ -85,7 +87,7 @@ def track_evaluation(
             training = read_json(folder / "training.json")
             own = scores.filter(pl.col("family") == training["family"])
             if training["mlflow_run_id"] is None:
-                run = _family_run(training, model_dir=folder / "model", scores=own, provenance=provenance)
+                run = _family_run(settings, training, model_dir=folder / "model", scores=own, provenance=provenance)
                 log_family_run(place, run, experiment=model_type, parent_run_id=parent)
             else:
                 link_reused_run(place, training["mlflow_run_id"], parent_run_id=parent)
@@ -110,7 +112,7 @@ def _open_parent(settings: Settings, model_type: str, provenance: Provenance) ->
 
 
 def _family_run(
-    training: dict[str, Any], *, model_dir: Path, scores: pl.DataFrame, provenance: Provenance
+    settings: Settings, training: dict[str, Any], *, model_dir: Path, scores: pl.DataFrame, provenance: Provenance
 ) -> FamilyRun:
     return FamilyRun(
         family=training["family"],
@@ -124,4 +126,6 @@ def _family_run(
         seconds=training["seconds"],
         peak_rss_mb=training["peak_rss_mb"],
         provenance=provenance,
+        tags={"restock.dvc_hash_of_validated": read_dvc_hash(settings.root, "data/validated") or ""},
+        plots=tuple(sorted((model_dir.parent / PLOTS_FOLDER).glob("*.png"))),
     )

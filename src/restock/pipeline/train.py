@@ -11,6 +11,7 @@ from typing import Any
 
 from restock.adapters.model_files import save_forecaster
 from restock.adapters.panel_files import load_features, load_panel
+from restock.adapters.plots import write_evaluation_plots
 from restock.adapters.storage import read_json, write_json
 from restock.adapters.usage import peak_rss_mb
 from restock.forecasting.backtest import ALL_SEGMENTS, run_backtest, score_backtest
@@ -18,7 +19,7 @@ from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.metrics import METRICS
 from restock.params import FamilyName, Params
 from restock.pipeline.features import DATA_HASHES_FILE
-from restock.pipeline.run_tracking import track_training
+from restock.pipeline.run_tracking import PLOTS_FOLDER, track_training
 from restock.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def run_train(
     folder.mkdir(parents=True)
     backtest.write_parquet(folder / BACKTEST_FILE, compression="zstd")
     save_forecaster(forecaster, folder / MODEL_FOLDER)
+    write_evaluation_plots(backtest, scores, panel=panel, folder=folder / PLOTS_FOLDER)
     seconds = time.monotonic() - begun
     training = {
         "model_type": MODEL_TYPE,
