@@ -110,7 +110,8 @@ def test_runs_are_tracked_as_a_parent_and_a_child_per_family(workspace):
     assert {dataset.dataset.name for dataset in tracked.inputs.dataset_inputs} >= {"sales", "products"}
     assert tracked.data.tags["restock.dvc_lock_sha256"]
     locked = yaml.safe_load((workspace / "dvc.lock").read_text(encoding="utf-8"))["stages"]["validate"]["outs"]
-    assert tracked.data.tags["restock.dvc_hash_of_validated"] == locked[0]["md5"]
+    kept = {entry["path"]: entry["md5"] for entry in locked}
+    assert tracked.data.tags["restock.dvc_hash_of_validated"] == kept["data/validated"]
     pictures = {entry.path for entry in client.list_artifacts(tracked.info.run_id, "plots")}
     assert {"plots/forecast_fans.png", "plots/calibration.png", "plots/residuals_by_horizon.png"} <= pictures
 
