@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -14,6 +15,10 @@ import pytest
 from restock.forecasting.panel import DemandPanel
 from restock.params import Params, merge_values, parse_params, read_param_values
 from restock.timeline import Frequency
+
+# As the command does: XGBoost's idle threads spin otherwise and starve whatever else the machine runs. Read when the
+# library is loaded, so set before any test.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL_VALUES = {

@@ -1,7 +1,5 @@
 """Workspaces for the promotion tests, trained once and copied."""
 
-import os
-
 import pytest
 
 from tests.pipeline.promotion import (
@@ -11,10 +9,6 @@ from tests.pipeline.promotion import (
     write_history,
     write_params,
 )
-
-# XGBoost's threads spin while they wait; with more processes than cores they starve each other (a back-test of 3 s took
-# 40 s). Read when the library is loaded, so set before any test.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
