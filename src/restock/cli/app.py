@@ -67,7 +67,7 @@ bench.register(app)
 def main() -> None:
     """Run the command; a RestockError prints its message and exits with its code, without a traceback."""
     # XGBoost's idle threads spin by default: with more busy processes than cores they starve each other (a back-test of
-    # 3 s took 40 s). The variable is read when the library is loaded, so it is set before any command; children inherit it.
+    # 3 s took 40 s). The variable is read when the library is loaded: set before any command, inherited by children.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(standalone_mode=False)
