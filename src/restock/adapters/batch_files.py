@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,14 +235,3 @@ def require_batch(data_dir: Path, entry: BatchEntry) -> None:
                 f"{path} is not what was accepted as batch {entry['id']}: its SHA-256 differs from "
                 f"{data_dir / BATCH_LIST}. Restore it: dvc checkout {folder.relative_to(data_dir.parent)}.dvc."
             )
-
-
-def git_commit(folder: Path) -> str | None:
-    """Return the commit that is checked out in `folder`, or null where that is not known."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -16,6 +16,7 @@ import restock
 from restock.adapters.storage import sha256_of
 from restock.errors import DataError
 
+_SOURCE = Path(restock.__file__).resolve().parent
 # What a fitted model's numbers or files can depend on.
 _LIBRARIES = ("restock", "numpy", "polars", "scikit-learn", "skops", "xgboost", "tensorflow", "tensorflow-cpu", "keras")
 
@@ -39,9 +40,8 @@ class Provenance:
 
 def read_provenance(workspace: Path) -> Provenance:
     """Return the state of the code that runs and of the pipeline in `workspace`."""
-    source = Path(restock.__file__).resolve().parent
-    commit = _git(["rev-parse", "HEAD"], folder=source) if _is_tracked(source) else None
-    changes = None if commit is None else bool(_git(["status", "--porcelain", "--untracked-files=no"], folder=source))
+    commit = read_git_commit()
+    changes = None if commit is None else bool(_git(["status", "--porcelain", "--untracked-files=no"], folder=_SOURCE))
     lock = workspace / "dvc.lock"
     return Provenance(
         git_commit=commit,
@@ -49,6 +49,11 @@ def read_provenance(workspace: Path) -> Provenance:
         dvc_lock_sha256=sha256_of(lock) if lock.is_file() else None,
         library_versions=read_library_versions(),
     )
+
+
+def read_git_commit() -> str | None:
+    """Return the commit of the checkout that the package runs from; None outside a git checkout."""
+    return _git(["rev-parse", "HEAD"], folder=_SOURCE) if _is_tracked(_SOURCE) else None
 
 
 def read_dvc_hash(workspace: Path, out: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from restock.adapters import batch_files
+from restock.adapters.provenance import read_git_commit
 from restock.adapters.quality import SuiteResult, check_tables
 from restock.adapters.quality_report import render_quality_report
 from restock.adapters.sources.formats import SourceRequest, identify_source, read_source
@@ -246,7 +247,7 @@ def _describe(examined: ExaminedBatch, *, now: datetime) -> dict[str, Any]:
         "ignored_columns": {raw.table.name: list(raw.ignored) for raw in examined.raw if raw.ignored},
         "expectations_met": all(check.is_success for check in examined.checks.values()),
         "restock_version": version("restock"),
-        "git_commit": batch_files.git_commit(project_root()),
+        "git_commit": read_git_commit(),
     }
 
 
