@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
 
 from restock.adapters.storage import read_json, write_bytes, write_json
-from restock.errors import DataError
+from restock.errors import DataError, NotFoundError
 from restock.forecasting.families.seasonal_naive import SeasonalNaive
 from restock.forecasting.families.tabular import TabularForecaster
 from restock.forecasting.forecast import DemandForecaster
@@ -66,26 +66,46 @@ def load_forecaster(folder: Path) -> DemandForecaster:
 
     Raises:
         NotFoundError: a file is missing.
-        DataError: the folder does not hold a forecaster of a known family and format.
+        DataError: the folder does not hold a forecaster of a known family and format, or a file of it is broken.
     """
     described = read_json(folder / DESCRIPTION_FILE)
     family = described.get("family")
-    if family == "seasonal_naive":
-        return SeasonalNaive(
-            horizon=described["horizon"],
-            quantiles=tuple(described["quantiles"]),
-            season_periods=described["season_periods"],
-            residual_periods=described["residual_periods"],
-            max_stockout_share=described["max_stockout_share"],
-            pooled_errors=tuple(tuple(row) for row in described["pooled_errors"]),
-        )
-    if family in ("random_forest", "xgboost"):
-        return _load_tabular(described, folder)
     if family == "neural":
         from restock.adapters.neural_files import load_neural
 
         return load_neural(folder)
+    if family in ("seasonal_naive", "random_forest", "xgboost"):
+        try:
+            return _load_seasonal_naive(described) if family == "seasonal_naive" else _load_tabular(described, folder)
+        except KeyError as error:
+            raise DataError(
+                f"{folder / DESCRIPTION_FILE} lacks {error}, expected all that save_forecaster writes. "
+                "Restore the folder, or train anew."
+            ) from error
     raise DataError(f"{folder / DESCRIPTION_FILE} names family {family!r}, expected one this version of restock knows.")
+
+
+def _load_seasonal_naive(described: dict[str, Any]) -> SeasonalNaive:
+    """Return the baseline that its JSON describes."""
+    return SeasonalNaive(
+        horizon=described["horizon"],
+        quantiles=tuple(described["quantiles"]),
+        season_periods=described["season_periods"],
+        residual_periods=described["residual_periods"],
+        max_stockout_share=described["max_stockout_share"],
+        pooled_errors=tuple(tuple(row) for row in described["pooled_errors"]),
+    )
+
+
+def _require_files(folder: Path, *names: str) -> None:
+    """Refuse a folder that lacks a file; the libraries' own errors do not say so clearly, or at all.
+
+    Raises:
+        NotFoundError: a file is missing.
+    """
+    for name in names:
+        if not (folder / name).is_file():
+            raise NotFoundError(f"{folder / name} is missing. Restore the folder, or train anew.")
 
 
 def _save_tabular(forecaster: TabularForecaster, folder: Path) -> None:
@@ -137,12 +157,13 @@ def _save_xgboost(predictor: XGBoostPredictor, folder: Path) -> None:
 def _load_xgboost(folder: Path, _quantiles: tuple[float, ...]) -> XGBoostPredictor:
     import xgboost
 
-    from restock.forecasting.families.xgboost import XGBoostPredictor
+    from restock.forecasting.families.xgboost import PREDICTION_PARAMS, XGBoostPredictor
 
+    _require_files(folder, QUANTILE_BOOSTER_FILE, MEAN_BOOSTER_FILE)
     boosters = {}
     for name in (QUANTILE_BOOSTER_FILE, MEAN_BOOSTER_FILE):
         try:
-            boosters[name] = xgboost.Booster(model_file=str(folder / name))
+            boosters[name] = xgboost.Booster(PREDICTION_PARAMS, model_file=str(folder / name))
         except xgboost.core.XGBoostError as error:
             raise DataError(f"{folder / name} is not a model that XGBoost can read: {error}") from error
     return XGBoostPredictor(quantile_booster=boosters[QUANTILE_BOOSTER_FILE], mean_booster=boosters[MEAN_BOOSTER_FILE])
@@ -161,11 +182,17 @@ def _load_random_forest(folder: Path, quantiles: tuple[float, ...]) -> RandomFor
 
     from restock.forecasting.families.random_forest import RandomForestPredictor
 
+    _require_files(folder, FOREST_FILE, LEAVES_FILE)
     try:
         forest = skops.io.load(folder / FOREST_FILE, trusted=_TRUSTED_FOREST_TYPES)
     except UntrustedTypesFoundException as error:
         raise DataError(f"{folder / FOREST_FILE} holds types that a random forest is not made of: {error}") from error
-    with np.load(folder / LEAVES_FILE, allow_pickle=False) as leaves:
-        return RandomForestPredictor(
-            forest=forest, leaf_targets=leaves["leaf_targets"], first_node=leaves["first_node"], quantiles=quantiles
-        )
+    except BadZipFile as error:
+        raise DataError(f"{folder / FOREST_FILE} is not a model that skops can read: {error}") from error
+    try:
+        with np.load(folder / LEAVES_FILE, allow_pickle=False) as leaves:
+            leaf_targets, first_node = leaves["leaf_targets"], leaves["first_node"]
+    # numpy takes what is not a zip for a pickle, and refuses it with a ValueError.
+    except (BadZipFile, ValueError, KeyError) as error:
+        raise DataError(f"{folder / LEAVES_FILE} is not an archive of leaf targets that numpy can read.") from error
+    return RandomForestPredictor(forest=forest, leaf_targets=leaf_targets, first_node=first_node, quantiles=quantiles)

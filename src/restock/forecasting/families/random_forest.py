@@ -36,7 +36,7 @@ class RandomForestPredictor:
     quantiles: tuple[float, ...]
 
     def predict(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return quantiles of the pooled leaf samples, and the forest's mean.
+        """Return quantiles and mean of the pooled leaf samples, so that both describe one distribution.
 
         Source: Meinshausen (2006), Quantile Regression Forests, with a fixed-size sample per leaf in place of all its
         targets, so that the model stays small and every tree weighs the same.

@@ -21,6 +21,9 @@ _MAX_BIN = 64
 # Shrunken steps approach a quantile that is zero and never reach it: below this share of the scale it is zero. Without
 # this, an interval that should begin at zero leaves out the many periods without a sale.
 _INDISTINCT_FROM_ZERO = 0.02
+# A forecast on request has a few dozen rows: waking and waiting for more threads costs more than it brings, and many
+# times more on a busy machine. Set on the boosters once fitted or loaded; the numbers are the same on any count.
+PREDICTION_PARAMS = {"nthread": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,8 @@ def fit_xgboost(
         num_boost_round=tuned.n_rounds,
         callbacks=[Report(tuned.n_rounds)],
     )
+    for booster in (quantile_booster, mean_booster):
+        booster.set_param(PREDICTION_PARAMS)
     return TabularForecaster(
         family="xgboost",
         horizon=params.forecasting.horizon,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -13,6 +16,7 @@ from restock.errors import DataError, HorizonError, InsufficientHistoryError, No
 from restock.forecasting.backtest import run_backtest, score_backtest
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.families.seasonal_naive import fit_seasonal_naive
+from restock.timeline import Frequency
 
 FAMILIES = ["seasonal_naive", "random_forest", "xgboost", "neural"]
 
@@ -152,8 +156,57 @@ def test_load_forecaster_refuses_a_forest_of_untrusted_types(make_panel, small_p
         load_forecaster(tmp_path)
 
 
-def test_load_forecaster_refuses_a_broken_booster(make_panel, small_params, tmp_path):
-    save_forecaster(fit_forecaster("xgboost", make_panel(), params=small_params()), tmp_path)
-    (tmp_path / "model.ubj").write_bytes(b"not a model")
-    with pytest.raises(DataError, match=r"model\.ubj is not a model that XGBoost can read"):
+every_tree_file = pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("xgboost", "model.ubj"),
+        ("xgboost", "mean.ubj"),
+        ("random_forest", "model.skops"),
+        ("random_forest", "leaf_targets.npz"),
+    ],
+)
+
+
+@every_tree_file
+def test_load_forecaster_names_a_file_that_is_missing(family, name, make_panel, small_params, tmp_path):
+    save_forecaster(fit_forecaster(family, make_panel(), params=small_params()), tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(NotFoundError, match=f"{re.escape(name)} is missing"):
         load_forecaster(tmp_path)
+
+
+@every_tree_file
+@pytest.mark.parametrize("kept_share", [0.0, 0.5], ids=["other content", "cut short"])
+def test_load_forecaster_names_a_file_that_is_broken(family, name, kept_share, make_panel, small_params, tmp_path):
+    save_forecaster(fit_forecaster(family, make_panel(), params=small_params()), tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(len(content) * kept_share)] or b"not a model")
+    with pytest.raises(DataError, match=rf"{re.escape(name)} is not .* can read"):
+        load_forecaster(tmp_path)
+
+
+@pytest.mark.parametrize("family", ["seasonal_naive", "random_forest", "xgboost"])
+def test_load_forecaster_names_what_its_description_lacks(family, make_panel, small_params, tmp_path):
+    save_forecaster(fit_forecaster(family, make_panel(), params=small_params()), tmp_path)
+    (tmp_path / "forecaster.json").write_text(f'{{"family": "{family}"}}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"forecaster\.json lacks '(horizon|quantiles)'"):
+        load_forecaster(tmp_path)
+
+
+@pytest.mark.parametrize("is_loaded", [False, True], ids=["fitted", "loaded"])
+def test_boosters_forecast_on_one_thread(is_loaded, make_panel, small_params, tmp_path):
+    forecaster = fit_forecaster("xgboost", make_panel(), params=small_params())
+    if is_loaded:
+        save_forecaster(forecaster, tmp_path)
+        forecaster = load_forecaster(tmp_path)
+    for booster in (forecaster.predictor.quantile_booster, forecaster.predictor.mean_booster):
+        assert json.loads(booster.save_config())["learner"]["generic_param"]["nthread"] == "1"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_forecast_of_weekly_history_is_finite_and_steps_by_weeks(family, make_panel, small_params):
+    panel = replace(make_panel(n_series=4), frequency=Frequency.WEEKLY)
+    params = small_params(forecasting={"frequency": "weekly"}, features={"rolling_windows": [4, 13]})
+    forecast = fit_forecaster(family, panel, params=params).forecast(panel, horizon=10)
+    assert np.isfinite(forecast.quantile_units).all()
+    assert forecast.dates[1] - forecast.dates[0] == timedelta(days=7)
