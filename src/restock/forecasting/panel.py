@@ -15,6 +15,9 @@ from restock.timeline import Frequency, add_periods, period_index
 FloatArray = NDArray[np.float32]
 
 CATEGORY_SEPARATOR = " > "
+# A holiday further away than this has no pull on sales. The grid reaches as far beyond the horizon, so that a forecast
+# sees the holidays just after it as a back-test does.
+HOLIDAY_REACH_PERIODS = 14
 SERIES_COLUMNS = ("sku", "location", "category", "subcategory", "region", "list_price")
 
 
@@ -139,7 +142,7 @@ def build_demand_panel(
         locations: table `locations`; a location without a row gets an empty region.
         calendar: table `calendar`; rows beyond the last sale are what is known ahead.
         frequency: length of one period; every date must lie on its grid.
-        horizon: periods that the grid extends beyond the last observed one.
+        horizon: periods to forecast; the grid extends them and `HOLIDAY_REACH_PERIODS` beyond the last observed one.
 
     Raises:
         DataError: `sales` is empty, or a date lies off the grid.
@@ -155,7 +158,7 @@ def build_demand_panel(
             f"{off_grid['date'][0]}. Set params.yaml: forecasting.frequency to match the data."
         )
     observed_periods = period_index(last, start, frequency=frequency) + 1
-    n_periods = observed_periods + horizon
+    n_periods = observed_periods + horizon + HOLIDAY_REACH_PERIODS
 
     series = _series_attributes(sales, products, locations=locations)
     rows = (

@@ -11,16 +11,16 @@ from restock.errors import InsufficientHistoryError
 from restock.forecasting.censoring import mask_censored
 from restock.forecasting.features import PRICE_LEVEL, SCALE, OriginFeatures, season_names
 from restock.forecasting.group_levels import ATTRIBUTES, GroupHistory, season_position
-from restock.forecasting.panel import DemandPanel, FloatArray
+from restock.forecasting.panel import HOLIDAY_REACH_PERIODS, DemandPanel, FloatArray
 from restock.params import FeatureParams, Params
 
 IndexArray = NDArray[np.intp]
 
-# A holiday further away than this has no pull on sales.
-_HOLIDAY_REACH_PERIODS = 14
 _YEAR_DAYS = 365.25
 # Weights follow a series' scale, because errors are counted in units, but no row may outweigh this many average ones.
 _LARGEST_WEIGHT = 10.0
+# A target seen from more cutoffs than this teaches nothing more: a small company trains in seconds, not minutes.
+_MOST_ROWS_PER_TARGET = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,7 @@ def _draw_places(panel: DemandPanel, rng: np.random.Generator, *, params: Params
             f"{panel.observed_periods} periods "
             f"up to {panel.last_observed}. Ingest more history, or raise params.yaml: features.max_stockout_share."
         )
-    wanted = params.forecasting.training_rows
+    wanted = min(params.forecasting.training_rows, cells.size * _MOST_ROWS_PER_TARGET)
     drawn = rng.choice(cells, size=wanted, replace=cells.size < wanted)
     series, target = np.divmod(np.sort(drawn), panel.observed_periods)
     longest = np.minimum(params.forecasting.horizon, target - first_listed[series])
@@ -228,5 +228,5 @@ def _holiday_distances(is_holiday: FloatArray) -> tuple[FloatArray, FloatArray]:
     period = np.arange(is_holiday.shape[1], dtype=np.float32)
     last = np.maximum.accumulate(np.where(is_holiday > 0, period, -np.inf), axis=1)
     coming = np.minimum.accumulate(np.where(is_holiday > 0, period, np.inf)[:, ::-1], axis=1)[:, ::-1]
-    reach = np.float32(_HOLIDAY_REACH_PERIODS)
+    reach = np.float32(HOLIDAY_REACH_PERIODS)
     return np.minimum(coming - period, reach).astype(np.float32), np.minimum(period - last, reach).astype(np.float32)

@@ -41,13 +41,13 @@ def day(n):
 
 def test_build_demand_panel_fills_gaps_with_zero_and_leaves_the_time_before_listing_unknown():
     panel = build([("A", "L", day(1), 3, 2.0), ("A", "L", day(3), 4, None), ("B", "L", day(0), 1, None)])
-    np.testing.assert_array_equal(panel.sales_units[0], [np.nan, 3, 0, 4, np.nan, np.nan])
+    np.testing.assert_array_equal(panel.sales_units[0, :6], [np.nan, 3, 0, 4, np.nan, np.nan])
     assert panel.last_observed == day(3)
 
 
 def test_build_demand_panel_fills_prices_forward_and_never_back():
     panel = build([("A", "L", day(0), 1, None), ("A", "L", day(1), 3, 2.0), ("B", "L", day(0), 1, None)])
-    np.testing.assert_array_equal(panel.unit_price[0], [9, 2, 2, 2])
+    np.testing.assert_array_equal(panel.unit_price[0, :4], [9, 2, 2, 2])
     assert np.isnan(panel.unit_price[1]).all()
 
 
@@ -61,7 +61,9 @@ def test_build_demand_panel_marks_holidays_everywhere_or_at_their_location():
         pl.DataFrame({"date": [day(1), day(2), day(9)], "location": [None, "M", None], "is_holiday": [True] * 3})
     )
     panel = build([("A", "L", day(0), 1, None), ("A", "M", day(0), 1, None)], calendar=calendar)
-    np.testing.assert_array_equal(panel.is_holiday, [[0, 1, 0], [0, 1, 1]])
+    np.testing.assert_array_equal(panel.is_holiday[:, :3], [[0, 1, 0], [0, 1, 1]])
+    # The holiday of day 9 lies beyond the horizon, and is seen all the same.
+    assert panel.is_holiday[0, 9] == 1
 
 
 def test_build_demand_panel_of_no_sales_or_off_the_grid_is_refused():
