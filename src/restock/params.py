@@ -149,6 +149,18 @@ class PromotionParams(Section):
     n_resamples: int = Field(ge=100, le=100_000, description="Bootstrap resamples.")
 
 
+class MonitoringParams(Section):
+    """When the served forecaster is no longer to be trusted."""
+
+    window_periods: int = Field(ge=7, le=366, description="Latest periods that are judged.")
+    reference_periods: int = Field(ge=7, le=3_660, description="Periods before the training cutoff to compare with.")
+    minimum_periods: int = Field(ge=1, le=366, description="Fewest periods to judge on.")
+    max_psi: float = Field(gt=0, le=10, description="Population stability index of an input above which it drifted.")
+    max_coverage_gap: Share = Field(gt=0, description="Largest distance of the 80 % interval's coverage from 80 %.")
+    max_bias: float = Field(gt=0, le=10, description="Largest bias of past forecasts, share of demand.")
+    retrain_cooldown_days: int = Field(ge=0, le=366, description="Days before the same version asks for it again.")
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -161,6 +173,7 @@ class Params(Section):
     families: FamilyParams
     evaluation: EvaluationParams
     promotion: PromotionParams
+    monitoring: MonitoringParams
 
 
 def merge_values(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from restock.errors import ConfigurationError
 
 WORKSPACE_MARKS = ("params.yaml", "dvc.yaml")
+# In the workspace of a single run: a file that names its home, the workspace whose models and runs it shares.
+HOME_FILE = ".restock-home"
 
 
 def find_workspace(start: Path) -> Path:
@@ -37,6 +39,11 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the services listen on.")
     forecast_port: int = Field(default=3001, ge=1, le=65535, description="Port of the forecast service.")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI of `restock up`.")
+    airflow_port: int = Field(default=8080, ge=1, le=65535, description="Port of the Airflow UI of `restock up`.")
+    orchestration_run: str | None = Field(
+        default=None, description="Airflow run (dag/run id) that started this; kept with MLflow runs and versions."
+    )
     max_body_bytes: int = Field(default=2_000_000, ge=1_000, description="Largest request body a service reads.")
     reload_seconds: float = Field(
         default=1.0, gt=0, le=3600, description="How often a service looks for a newly promoted version."
@@ -47,6 +54,14 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The workspace as an absolute path."""
         return self.workspace.expanduser().resolve()
+
+    @cached_property
+    def home(self) -> Path:
+        """The workspace that holds models, tokens and runs: this one, or the one that a run's workspace belongs to."""
+        mark = self.root / HOME_FILE
+        if not mark.is_file():
+            return self.root
+        return (self.root / mark.read_text(encoding="utf-8").strip()).resolve()
 
     @property
     def params_file(self) -> Path:
@@ -61,19 +76,19 @@ class Settings(BaseSettings):
     @property
     def models_dir(self) -> Path:
         """Folder of the promoted model versions."""
-        return self.root / "models"
+        return self.home / "models"
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's tracking address."""
+        """MLflow's tracking address; by default a database in the home workspace."""
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri.get_secret_value()
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
     def tokens_path(self) -> Path:
         """File of the hashed API tokens."""
-        return self.tokens_file or self.root / "secrets" / "tokens.json"
+        return self.tokens_file or self.home / "secrets" / "tokens.json"
 
 
 def read_settings() -> Settings:

@@ -113,7 +113,7 @@ def tracking_place(settings: Settings) -> TrackingPlace:
     """Return where the settings say that runs are kept: by default a database and a folder in the workspace."""
     uri = settings.tracking_uri
     is_server = urlsplit(uri).scheme in ("http", "https", "databricks")
-    return TrackingPlace(uri=uri, artifacts_dir=None if is_server else settings.root / "mlartifacts")
+    return TrackingPlace(uri=uri, artifacts_dir=None if is_server else settings.home / "mlartifacts")
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,8 +36,8 @@ def project_root() -> Path:
     return root
 
 
-def run_dvc(arguments: list[str], *, folder: Path) -> None:
-    """Run a DVC command in `folder`, its telemetry off.
+def run_dvc(arguments: list[str], *, folder: Path) -> str:
+    """Run a DVC command in `folder`, its telemetry off, and return what it printed.
 
     Raises:
         RestockError: DVC failed; its own words are in the message.
@@ -51,6 +53,7 @@ def run_dvc(arguments: list[str], *, folder: Path) -> None:
     if done.returncode:
         words = (done.stderr or done.stdout).strip()
         raise RestockError(f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}: {words}")
+    return done.stdout
 
 
 def stream_dvc(arguments: list[str], *, folder: Path) -> None:
@@ -90,21 +93,31 @@ def create_workspace(folder: Path, *, profile: str | None = None) -> None:
     root = project_root()
     values = read_param_values(root / PARAMS_FILE, profile=profile)
     parse_params(values, origin=f"{root / PARAMS_FILE} with profile {profile}")
-    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "data" / "batches.json").exists():
+        write_json(folder / "data" / "batches.json", {"batches": []})
+    write_pipeline(folder, values)
+    logger.info("workspace %s is ready (profile %s)", folder, profile or "none")
+
+
+def write_pipeline(folder: Path, values: Mapping[str, Any]) -> None:
+    """Put the checkout's pipeline into `folder` with its own param values, under DVC; changes only what differs.
+
+    Raises:
+        ConfigurationError: the checkout's dvc.yaml does not say where the code is.
+        RestockError: DVC failed.
+    """
+    root = project_root()
     _write_if_changed(folder / PARAMS_FILE, yaml.safe_dump(values, sort_keys=False, width=120))
     code = os.path.relpath(root / "src" / "restock", folder)
     pipeline = (root / "dvc.yaml").read_text(encoding="utf-8")
     if _CODE_LINE not in pipeline:
         raise ConfigurationError(f"{root / 'dvc.yaml'} has no line {_CODE_LINE.strip()!r}, which a workspace replaces.")
     _write_if_changed(folder / "dvc.yaml", pipeline.replace(_CODE_LINE, f"  - code: {code}\n"))
-    if not (folder / "data" / "batches.json").exists():
-        write_json(folder / "data" / "batches.json", {"batches": []})
     if not (folder / ".dvc").exists():
         run_dvc(["init", "--no-scm", "--quiet"], folder=folder)
         for key in ("core.analytics", "core.check_update"):
             run_dvc(["config", key, "false"], folder=folder)
         run_dvc(["remote", "add", "--default", "local", ".dvcstore"], folder=folder)
-    logger.info("workspace %s is ready (profile %s)", folder, profile or "none")
 
 
 def _write_if_changed(path: Path, content: str) -> None:

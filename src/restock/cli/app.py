@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 import typer
 
-from restock.cli import bench, contract, demo, ingest, models, serve, services, stages, token, workspace
+from restock.cli import bench, contract, daily, demo, ingest, models, serve, services, stages, token, workspace
 from restock.cli.console import print_error
 from restock.errors import RestockError
 from restock.settings import read_settings
@@ -53,6 +53,7 @@ def configure(
 
 ingest.register(app)
 stages.register(app)
+daily.register(app)
 
 serve.register(app)
 token.register(app)

@@ -46,6 +46,10 @@ def promote(
     family: Annotated[
         str | None, typer.Option("--family", help="Which family; default: the best one, as evaluation found.")
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="Run under .runs/ with the candidate, or `latest`; default: this workspace."),
+    ] = None,
     by: _By = None,
     override: Annotated[
         str | None, typer.Option("--override", help="Promote although the gate refuses, and why; kept for ever.")
@@ -59,6 +63,10 @@ def promote(
     if model_type is not ModelType.DEMAND_FORECASTING:
         raise NotFoundError(f"no stage trains candidates of {model_type} yet, only {ModelType.DEMAND_FORECASTING}.")
     settings = read_settings()
+    if run is not None:
+        from restock.adapters.run_workspace import find_run
+
+        settings = Settings(workspace=find_run(settings.home, run))
     result = promote_candidate(
         settings,
         read_params(settings.params_file),

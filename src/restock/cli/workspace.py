@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from restock.cli.console import messages, print_json
+from restock.errors import ConfigurationError
 from restock.params import read_params
 from restock.settings import read_settings
 
@@ -21,14 +22,38 @@ workspace_app = typer.Typer(
 def create(
     folder: Annotated[Path, typer.Argument(help="Where; made if missing, completed if begun.")],
     profile: Annotated[str | None, typer.Option(help="Profile of params.yaml to lay over, such as demo.")] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option("--from", help="Workspace to share batches, cache, models and MLflow runs with: for one run."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="With --from: a param to change, section.key=value; repeatable.")
+    ] = None,
 ) -> None:
     """Make FOLDER a workspace with its own params.yaml, data and models.
 
-    Then work in it: cd FOLDER && dvc repro
-    """
-    from restock.adapters.workspace import create_workspace
+    With --from it is the workspace of a single run: it trains on the batches that HOME has now, and what is promoted
+    from it is served from HOME.
 
-    create_workspace(folder, profile=profile)
+    \b
+    Examples:
+      restock workspace create shop --profile demo
+      restock workspace create .runs/more-windows --from . --set backtest.n_windows=5
+
+    Then work in it: cd FOLDER && dvc repro
+    """  # noqa: D301  (Typer's \b keeps the lines apart)
+    if home is None:
+        if changes:
+            raise ConfigurationError("--set goes with --from HOME. Elsewhere edit FOLDER/params.yaml.")
+        from restock.adapters.workspace import create_workspace
+
+        create_workspace(folder, profile=profile)
+    else:
+        if profile is not None:
+            raise ConfigurationError("--profile and --from exclude each other: a run has its home's params.")
+        from restock.adapters.run_workspace import create_run_workspace
+
+        create_run_workspace(folder, home=home, changes=changes or [])
     messages.print(f"workspace {folder} is ready; next: cd {folder} && dvc repro", highlight=False)
 
 

@@ -117,9 +117,11 @@ class _Promotion:
     request: PromotionRequest
     params: Params
     root: Path
+    home: Path
     data_dir: Path
     models_dir: Path
     place: TrackingPlace
+    orchestration_run: str | None
     now: datetime
     on_progress: Callable[[int, int], None] | None
     candidate: Candidate = field(init=False)
@@ -178,9 +180,11 @@ def promote(
         request=request,
         params=params,
         root=settings.root,
+        home=settings.home,
         data_dir=settings.data_dir,
         models_dir=settings.models_dir,
         place=tracking_place(settings),
+        orchestration_run=settings.orchestration_run,
         now=now,
         on_progress=on_progress,
     )
@@ -273,12 +277,12 @@ def _publish(job: _Promotion) -> None:
 
 def _track_data(job: _Promotion) -> None:
     """Give the version to DVC, where the workspace is a DVC repository."""
-    if not (job.root / ".dvc").is_dir():
+    if not (job.home / ".dvc").is_dir():
         return
     folder = version_folder(job.models_dir, _TYPE, job.version)
     # --wait-for-lock: a killed promotion's `dvc add` may still be at work. --no-relink: DVC leaves the published files
     # as they are instead of putting links in their place.
-    run_dvc(["--wait-for-lock", "add", "--quiet", "--no-relink", str(folder.relative_to(job.root))], folder=job.root)
+    run_dvc(["--wait-for-lock", "add", "--quiet", "--no-relink", str(folder.relative_to(job.home))], folder=job.home)
 
 
 def _serve(job: _Promotion) -> None:
@@ -320,7 +324,7 @@ def _describe(job: _Promotion) -> dict[str, Any]:
         frequency=job.params.forecasting.frequency,
         provenance=read_provenance(job.root),
         now=job.now,
-        promotion=job.describe() | {"mlflow": mlflow},
+        promotion=job.describe() | {"mlflow": mlflow, "orchestration_run": job.orchestration_run},
     )
 
 

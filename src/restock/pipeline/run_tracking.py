@@ -102,7 +102,11 @@ def track_evaluation(
 
 
 def _open_parent(settings: Settings, model_type: str, provenance: Provenance) -> str:
-    tags = {"restock.git_commit": provenance.git_commit or "", "restock.workspace": settings.root.name}
+    tags = {
+        "restock.git_commit": provenance.git_commit or "",
+        "restock.workspace": settings.root.name,
+        **_orchestration_tags(settings),
+    }
     return open_pipeline_run(
         tracking_place(settings),
         experiment=model_type,
@@ -126,6 +130,14 @@ def _family_run(
         seconds=training["seconds"],
         peak_rss_mb=training["peak_rss_mb"],
         provenance=provenance,
-        tags={"restock.dvc_hash_of_validated": read_dvc_hash(settings.root, "data/validated") or ""},
+        tags={
+            "restock.dvc_hash_of_validated": read_dvc_hash(settings.root, "data/validated") or "",
+            **_orchestration_tags(settings),
+        },
         plots=tuple(sorted((model_dir.parent / PLOTS_FOLDER).glob("*.png"))),
     )
+
+
+def _orchestration_tags(settings: Settings) -> dict[str, str]:
+    """Return the tag that leads back to the Airflow run, where one started this."""
+    return {} if settings.orchestration_run is None else {"restock.airflow_run": settings.orchestration_run}

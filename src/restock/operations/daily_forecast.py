@@ -1,0 +1,234 @@
+"""The forecast of a day, kept: every stored series as it was known at the end of that day, one partition a day.
+
+    data/forecasts/<model type>/as_of=YYYY-MM-DD/quantile_forecast.parquet   table quantile_forecast
+    data/forecasts/<model type>/as_of=YYYY-MM-DD/forecast.json               which version and data made it
+
+A partition holds nothing that was learned after its day: neither sales, nor a model trained on later ones. The same
+day, data and versions give the same table, so that a day can be forecast again at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from restock.adapters.registry import ModelType, list_versions, read_current, read_metadata
+from restock.adapters.storage import read_json, read_table, sha256_of, sync_directory, sync_file, write_json
+from restock.errors import DataError, NotFoundError
+from restock.forecasting.panel import DemandPanel, build_demand_panel
+from restock.operations.served_model import ServedModel, load_served_model
+from restock.operations.stored_history import HISTORY_TABLES
+from restock.settings import Settings
+from restock.tables import QUANTILE_FORECAST, SALES
+from restock.timeline import add_periods
+
+logger = logging.getLogger(__name__)
+
+FORECASTS_FOLDER = "forecasts"
+FORECAST_FILE = "quantile_forecast.parquet"
+DESCRIPTION_FILE = "forecast.json"
+_TYPE = ModelType.DEMAND_FORECASTING
+# Series forecast at a time: bounds the memory of the long table (1,000 x 28 periods x 25 quantiles are 700,000 rows).
+_BLOCK_SERIES = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DailyForecast:
+    """A partition that was written.
+
+    Attributes:
+        as_of: its day.
+        cutoff: last period whose sales were used.
+        version: the model version that made it.
+        n_series: how many series.
+        n_rows: rows of the table.
+        path: the table's file.
+    """
+
+    as_of: date
+    cutoff: date
+    version: str
+    n_series: int
+    n_rows: int
+    path: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result ready for JSON."""
+        return {
+            "as_of": self.as_of.isoformat(),
+            "cutoff": self.cutoff.isoformat(),
+            "version": self.version,
+            "series": self.n_series,
+            "rows": self.n_rows,
+            "path": str(self.path),
+        }
+
+
+def partition_folder(data_dir: Path, as_of: date) -> Path:
+    """Return the folder of a day's forecast, whether or not it exists."""
+    return data_dir / FORECASTS_FOLDER / _TYPE / f"as_of={as_of.isoformat()}"
+
+
+def list_partitions(data_dir: Path) -> dict[date, Path]:
+    """Return the folders of all finished partitions by day, ascending."""
+    found = (data_dir / FORECASTS_FOLDER / _TYPE).glob(f"as_of=*/{DESCRIPTION_FILE}")
+    return dict(sorted((date.fromisoformat(path.parent.name.removeprefix("as_of=")), path.parent) for path in found))
+
+
+def write_daily_forecast(
+    settings: Settings, *, as_of: date, on_progress: Callable[[int, int], None] | None = None
+) -> DailyForecast:
+    """Forecast every stored series as known at the end of `as_of`, write the partition and return what it is.
+
+    Args:
+        settings: workspace with validated data and promoted versions.
+        as_of: the day.
+        on_progress: called with (done, total) series.
+
+    Raises:
+        NotFoundError: nothing is validated or promoted, or no version may forecast that day.
+        DataError: there are no sales up to that day, or they end so early that nothing after it would be forecast.
+        TamperedVersionError: the version is not what was promoted.
+        GoldenReplayError: the version does not reproduce its golden outputs.
+    """
+    version = choose_version(settings.models_dir, as_of=as_of)
+    model = load_served_model(settings.models_dir, _TYPE, version)
+    panel = load_panel_as_of(settings.data_dir, model, as_of=as_of)
+    cutoff = panel.last_observed
+    last = add_periods(cutoff, model.forecaster.horizon, frequency=model.frequency)
+    if last <= as_of:
+        raise DataError(
+            f"stored sales end on {cutoff} and {model.version} forecasts {model.forecaster.horizon} {model.frequency} "
+            f"periods: that says nothing about the days after {as_of}. Ingest newer sales, or forecast a day before "
+            f"{last}."
+        )
+    folder = partition_folder(settings.data_dir, as_of)
+    path = folder / FORECAST_FILE
+    n_rows = _write_blocks(_forecast_blocks(model, panel, on_progress=on_progress), path)
+    description = {
+        "model_type": _TYPE.value,
+        "model_version": model.version,
+        "family": model.family,
+        "as_of": as_of.isoformat(),
+        "cutoff": cutoff.isoformat(),
+        "horizon": model.forecaster.horizon,
+        "frequency": model.frequency.value,
+        "series": panel.n_series,
+        "rows": n_rows,
+        "sha256": sha256_of(path),
+        "data_hashes": {table.name: sha256_of(_validated(settings.data_dir, table.name)) for table in HISTORY_TABLES},
+        "orchestration_run": settings.orchestration_run,
+    }
+    # Last: a partition counts once it is described.
+    write_json(folder / DESCRIPTION_FILE, description)
+    logger.info("forecast as of %s: %d series, cutoff %s, %s", as_of, panel.n_series, cutoff, model.version)
+    return DailyForecast(
+        as_of=as_of, cutoff=cutoff, version=model.version, n_series=panel.n_series, n_rows=n_rows, path=path
+    )
+
+
+def choose_version(models_dir: Path, *, as_of: date) -> int:
+    """Return the version that may forecast a day: the served one, unless it was trained on later data.
+
+    Then it is the newest of those served before that was not.
+
+    Raises:
+        NotFoundError: nothing is promoted, or every version was trained on data after `as_of`.
+    """
+    current = read_current(models_dir, _TYPE)
+    if current is None:
+        raise NotFoundError("no model version is promoted yet. Promote one: restock promote demand_forecasting --help.")
+    here = set(list_versions(models_dir, _TYPE))
+    served = {current.served, *(change.served for change in current.history)}
+    cutoffs = {
+        version: date.fromisoformat(read_metadata(models_dir, _TYPE, version)["cutoff"]) for version in served & here
+    }
+    allowed = [version for version, cutoff in cutoffs.items() if cutoff <= as_of]
+    if current.served in allowed:
+        return current.served
+    if not allowed:
+        first = min(cutoffs.values(), default=None)
+        raise NotFoundError(
+            f"no promoted version may forecast as of {as_of}: the earliest was trained on data up to {first}, and a "
+            f"forecast must not know what came after its day. Choose a day from {first} on."
+        )
+    return max(allowed)
+
+
+def load_panel_as_of(data_dir: Path, model: ServedModel, *, as_of: date) -> DemandPanel:
+    """Return the stored history as it was at the end of `as_of`: no later row of sales is even read.
+
+    Raises:
+        NotFoundError: nothing is validated.
+        DataError: there are no sales up to that day.
+    """
+    tables = {table.name: read_table(_validated(data_dir, table.name), table) for table in HISTORY_TABLES}
+    sales = tables[SALES.name].filter(pl.col("date") <= as_of)
+    if sales.is_empty():
+        first = str(tables[SALES.name]["date"].min())
+        raise DataError(f"there are no sales up to {as_of}; they begin on {first}.")
+    return build_demand_panel(
+        sales,
+        tables["products"],
+        locations=tables["locations"],
+        calendar=tables["calendar"],
+        frequency=model.frequency,
+        horizon=model.forecaster.horizon,
+    )
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return what a partition's description says.
+
+    Raises:
+        NotFoundError: the partition is not finished.
+        DataError: the description is not JSON.
+    """
+    described: dict[str, Any] = read_json(folder / DESCRIPTION_FILE)
+    return described
+
+
+def _validated(data_dir: Path, table: str) -> Path:
+    return data_dir / "validated" / f"{table}.parquet"
+
+
+def _forecast_blocks(
+    model: ServedModel, panel: DemandPanel, *, on_progress: Callable[[int, int], None] | None
+) -> Iterator[pl.DataFrame]:
+    """Yield table `quantile_forecast`, some series at a time."""
+    for first in range(0, panel.n_series, _BLOCK_SERIES):
+        rows = np.arange(first, min(first + _BLOCK_SERIES, panel.n_series), dtype=np.intp)
+        forecast = model.forecaster.forecast(panel.select(rows), horizon=model.forecaster.horizon)
+        yield forecast.to_table(model.version)
+        if on_progress is not None:
+            on_progress(int(rows[-1]) + 1, panel.n_series)
+
+
+def _write_blocks(blocks: Iterator[pl.DataFrame], path: Path) -> int:
+    """Write blocks of one table to a parquet file, whole or not at all, and return how many rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    schema: pa.Schema = QUANTILE_FORECAST.empty().to_arrow().schema
+    n_rows = 0
+    try:
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for block in blocks:
+                writer.write_table(block.to_arrow().cast(schema))
+                n_rows += block.height
+        sync_file(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+    return n_rows
