@@ -74,6 +74,7 @@ class ForecastService:
             missing="no demand_forecasting version is promoted yet: restock promote demand_forecasting.",
             find=lambda: find_served_version(settings.models_dir, ModelType.DEMAND_FORECASTING),
             load=lambda version: load_served_model(settings.models_dir, ModelType.DEMAND_FORECASTING, version),
+            root=settings.home,
             on_loaded=self._note_model,
             on_refused=lambda _: self._telemetry.count_refusal("model"),
         )
@@ -82,6 +83,7 @@ class ForecastService:
             missing="no stored history was found yet: run the stages up to validate (dvc repro validate).",
             find=lambda: self._find_history(settings),
             load=lambda identity: load_history(_validated(settings), identity),
+            root=settings.home,
             on_loaded=self._note_history,
             on_refused=lambda _: self._telemetry.count_refusal("history"),
         )

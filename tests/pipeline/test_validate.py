@@ -128,3 +128,20 @@ def test_run_validate_movements_stay_in_order_of_time(tmp_path):
     bring(data, tmp_path / "one", sales=sales("A,L,2024-05-01,1"), movements="\n".join([header, *rows[::-1]]) + "\n")
     run_validate(data, PARAMS, today=TODAY)
     assert pl.read_parquet(data / "validated" / "movements.parquet")["movement"].to_list() == ["10", "9"]
+
+
+def test_run_validate_refused_after_a_crash_between_the_renames_keeps_the_last_good_tables(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    bring(data, tmp_path / "one", sales=sales("A,L,2024-05-01,1"))
+    run_validate(data, PARAMS, today=TODAY)
+    before = checksums_of(data / "validated")
+    # As the crash leaves it: the old tables moved away, the new ones not yet in place.
+    (data / "validated").rename(data / ".validated-old.tmp")
+
+    def stop(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("restock.pipeline.validate.write_table", stop)
+    with pytest.raises(OSError, match="disk full"):
+        run_validate(data, PARAMS, today=TODAY)
+    assert checksums_of(data / "validated") == before

@@ -8,13 +8,14 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from restock.adapters.storage import read_json, write_json
-from restock.errors import NotReadyError, RestockError
+from restock.errors import DataError, NotReadyError, RestockError
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,10 @@ def find_process(record: Path) -> psutil.Process | None:
         return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{record} does not name a process ({error!r}). Remove it, and stop the process by hand."
+        ) from error
 
 
 def start_process(
@@ -70,19 +75,27 @@ def stop_process(record: Path) -> bool:
     if process is None:
         record.unlink(missing_ok=True)
         return False
-    children = process.children(recursive=True)
+    children: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        children = process.children(recursive=True)
     # The parent first: it stops its own children in the order it knows. What is left after it gets the same signal.
-    process.terminate()
+    _signal(process, psutil.Process.terminate)
     psutil.wait_procs([process], timeout=_STOP_SECONDS)
     for orphan in (child for child in children if child.is_running()):
-        orphan.terminate()
+        _signal(orphan, psutil.Process.terminate)
     _, alive = psutil.wait_procs([process, *children], timeout=_STOP_SECONDS)
     for left in alive:
         logger.warning("process %d did not stop in %.0f s and is killed", left.pid, _STOP_SECONDS)
-        left.kill()
+        _signal(left, psutil.Process.kill)
     psutil.wait_procs(alive, timeout=_STOP_SECONDS)
     record.unlink(missing_ok=True)
     return True
+
+
+def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:
+    """Send a process a signal; one that has just ended needs none."""
+    with suppress(psutil.NoSuchProcess):
+        send(process)
 
 
 def wait_until_ready(url: str, *, process: psutil.Process, log: Path, timeout_seconds: float) -> float:

@@ -64,7 +64,7 @@ def run_demo(
     clock = _StageClock()
     with clock.stage("workspace"):
         create_workspace(folder, profile="demo")
-        messages.print(f"everything this run writes lies in {folder}/", highlight=False)
+        messages.print(f"everything this run writes lies in {folder}/", highlight=False, markup=False)
     settings = _demo_settings(folder)
     params = read_params(settings.params_file)
     stages = [
@@ -79,10 +79,10 @@ def run_demo(
             stream_dvc(["repro", "--single-item", stage], folder=settings.root)
     with clock.stage("promote"):
         _promote(settings, params)
-    with clock.stage("serve"):
-        seconds = start_forecast_service(settings)
-        messages.print(f"the forecast service was ready in {seconds:.1f} s", highlight=False)
     try:
+        with clock.stage("serve"):
+            seconds = start_forecast_service(settings)
+            messages.print(f"the forecast service was ready in {seconds:.1f} s", highlight=False)
         with clock.stage("forecast"):
             token = _issue_token(settings)
             sku, location = _pick_series(settings.data_dir)
@@ -124,7 +124,7 @@ def _promote(settings: Settings, params: Params) -> None:
     except GateRefusedError as error:
         if not (settings.models_dir / MODEL_TYPE / "current.json").exists():
             raise
-        messages.print(f"the version served before stays: {error}", highlight=False)
+        messages.print(f"the version served before stays: {error}", highlight=False, markup=False)
 
 
 def _issue_token(settings: Settings) -> str:

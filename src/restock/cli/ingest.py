@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from restock.cli.console import messages, output, print_json
@@ -100,7 +101,7 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     }[done.status.value]
     output.print(f"batch {done.batch} {words}", highlight=False)
     output.print(f"rows: {rows}; rejected: {done.n_rejected_rows:,}", highlight=False)
-    output.print(f"report: {done.report}", highlight=False)
+    output.print(f"report: {done.report}", highlight=False, markup=False)
     messages.print("next: dvc repro", highlight=False)
 
 
@@ -180,7 +181,8 @@ def _print_columns(raw: RawTable) -> None:
         origin = raw.origins.get(column.name)
         if origin is None and column.is_optional:
             origin = f"(not there; filled with {'null' if column.default is None else repr(column.default)})"
-        grid.add_row(column.name, origin or "[red]missing[/]", column.type.value, column.unit)
+        shown = "[red]missing[/]" if origin is None else escape(origin)
+        grid.add_row(column.name, shown, column.type.value, column.unit)
     output.print(grid)
     if raw.ignored:
         output.print(f"left out: {', '.join(raw.ignored)}", markup=False, highlight=False)
@@ -190,10 +192,10 @@ def _print_frame(frame: pl.DataFrame, *, title: str) -> None:
     """Print a few rows."""
     grid = RichTable(title=title, title_justify="left")
     for name in frame.columns:
-        grid.add_column(name, overflow="fold")
+        grid.add_column(escape(name), overflow="fold")
     for row in frame.iter_rows():
-        grid.add_row(*("" if value is None else str(value) for value in row))
-    output.print(grid, markup=False)
+        grid.add_row(*("" if value is None else escape(str(value)) for value in row))
+    output.print(grid)
 
 
 def validate(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -210,7 +212,9 @@ def validate(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         return
     rows = ", ".join(f"{name} {count:,}" for name, count in figures["rows"].items() if count)
     messages.print(f"validated: {rows}", highlight=False)
-    messages.print(f"report: {settings.data_dir / 'reports' / 'validation' / 'report.html'}", highlight=False)
+    messages.print(
+        f"report: {settings.data_dir / 'reports' / 'validation' / 'report.html'}", highlight=False, markup=False
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -54,7 +54,7 @@ def create(
         from restock.adapters.run_workspace import create_run_workspace
 
         create_run_workspace(folder, home=home, changes=changes or [])
-    messages.print(f"workspace {folder} is ready; next: cd {folder} && dvc repro", highlight=False)
+    messages.print(f"workspace {folder} is ready; next: cd {folder} && dvc repro", highlight=False, markup=False)
 
 
 def print_params(

@@ -16,6 +16,7 @@ from restock.adapters.storage import checksums_of, read_json
 from restock.errors import DataError, NotFoundError
 from restock.operations.stored_history import HISTORY_TABLES
 from restock.params import FamilyName, Params, merge_values, parse_params
+from restock.timeline import Frequency
 
 BASELINE: FamilyName = "seasonal_naive"
 _TRAIN_AGAIN = "Train again: dvc repro."
@@ -32,6 +33,7 @@ class Candidate:
         folder: where training left it.
         recipe: the slice of the params that it was made by.
         cutoff: last period trained on.
+        frequency: length of one period.
         horizon: longest horizon, periods.
         quantiles: probability levels.
         data_hashes: SHA-256 of each validated table that it was trained on, by name.
@@ -45,6 +47,7 @@ class Candidate:
     folder: Path
     recipe: dict[str, Any]
     cutoff: date
+    frequency: Frequency
     horizon: int
     quantiles: tuple[float, ...]
     data_hashes: dict[str, str]
@@ -97,6 +100,7 @@ def read_candidate(data_dir: Path, family: FamilyName) -> Candidate:
             folder=folder,
             recipe=training["params"],
             cutoff=date.fromisoformat(training["cutoff"]),
+            frequency=Frequency(training["frequency"]),
             horizon=int(training["horizon"]),
             quantiles=tuple(float(level) for level in training["quantiles"]),
             data_hashes=training["data_hashes"],

@@ -116,11 +116,12 @@ def gather_evidence(
 
 def _check_up_to_date(candidate: Candidate, params: Params, *, validated: Path) -> None:
     """Refuse a candidate that was trained on other data, or for another question, than is in force."""
-    asked = params.forecasting.horizon, params.forecasting.quantiles
-    if (candidate.horizon, candidate.quantiles) != asked:
+    asked = params.forecasting.horizon, params.forecasting.frequency, params.forecasting.quantiles
+    if (candidate.horizon, candidate.frequency, candidate.quantiles) != asked:
         raise DataError(
-            f"{candidate.family} was trained for horizon {candidate.horizon} and quantiles {candidate.quantiles}, "
-            f"params.yaml asks for {asked[0]} and {asked[1]}. Train again: dvc repro."
+            f"{candidate.family} was trained for horizon {candidate.horizon}, {candidate.frequency} periods and "
+            f"quantiles {candidate.quantiles}, params.yaml asks for {asked[0]}, {asked[1]} and {asked[2]}. "
+            "Train again: dvc repro."
         )
     for table in HISTORY_TABLES:
         path = validated / f"{table.name}.parquet"
@@ -185,6 +186,9 @@ def _find_backtest(
 def _name_newer(candidate: Candidate, served: dict[str, Any]) -> str:
     """Return what a candidate of the served recipe brings that is new; empty where it brings nothing."""
     reasons = []
+    if candidate.cutoff.isoformat() < served["cutoff"]:
+        # Other data that end earlier are old data, not new ones.
+        return ""
     if candidate.cutoff.isoformat() > served["cutoff"]:
         reasons.append(f"cutoff {candidate.cutoff} after {served['cutoff']}")
     if candidate.data_hash != served["data_hash"]:

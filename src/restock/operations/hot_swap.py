@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from restock.errors import NotReadyError, RestockError
@@ -62,6 +64,8 @@ class HotSwap(Generic[Identity, Value]):
         missing: what to say, and how to mend it, where there is none.
         find: returns which value is wanted now, or None where there is none; cheap, called often.
         load: loads and checks the wanted value; a RestockError or OSError keeps it out.
+        root: folder whose absolute path is cut out of every published reason: who may ask whether a service is ready
+            need not learn where it runs.
         retry_seconds: how long a refused value waits for another try while it stays the wanted one.
         on_loaded: called after each swap.
         on_refused: called after each refusal.
@@ -75,6 +79,7 @@ class HotSwap(Generic[Identity, Value]):
         missing: str,
         find: Callable[[], Identity | None],
         load: Callable[[Identity], Value],
+        root: Path,
         retry_seconds: float = 60.0,
         on_loaded: Callable[[Loaded[Identity, Value]], None] = lambda _: None,
         on_refused: Callable[[Refusal[Identity]], None] = lambda _: None,
@@ -84,6 +89,7 @@ class HotSwap(Generic[Identity, Value]):
         self._missing = missing
         self._find = find
         self._load = load
+        self._root = f"{root}{os.sep}"
         self._retry_seconds = retry_seconds
         self._on_loaded = on_loaded
         self._on_refused = on_refused
@@ -125,10 +131,10 @@ class HotSwap(Generic[Identity, Value]):
             wanted = self._find()
         except (RestockError, OSError) as error:
             # What is in use stays in use; `problem` says why nothing newer is.
-            self._find_problem = str(error)
+            self._find_problem = self._published(error)
             return False
         if wanted is None:
-            self._find_problem = self._missing
+            self._find_problem, self._refusal = self._missing, None
             return False
         self._find_problem = None
         if self._loaded is not None and wanted == self._loaded.identity:
@@ -157,18 +163,22 @@ class HotSwap(Generic[Identity, Value]):
 
     def _refuse(self, wanted: Identity, error: Exception) -> None:
         # A RestockError is written for people; anything else may hold paths or rows, so only its kind goes out.
-        reason = str(error) if isinstance(error, RestockError) else f"{type(error).__name__} while loading; see the log"
+        is_for_people = isinstance(error, RestockError)
+        reason = self._published(error) if is_for_people else f"{type(error).__name__} while loading; see the log"
         self._tried_at = self._clock()
         self._refusal = Refusal(identity=wanted, reason=reason, since_utc=datetime.now(UTC))
-        logger.warning("%s %s stays out: %s", self._name, wanted, reason, exc_info=not isinstance(error, RestockError))
+        logger.warning("%s %s stays out: %s", self._name, wanted, reason, exc_info=not is_for_people)
         self._on_refused(self._refusal)
+
+    def _published(self, error: Exception) -> str:
+        return str(error).replace(self._root, "")
 
 
 class Watcher:
     """A thread that calls `check` again and again until it is stopped.
 
     Args:
-        check: what to call; it must not raise.
+        check: what to call; what it raises is logged.
         interval_seconds: pause between two calls.
     """
 
@@ -189,4 +199,8 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._is_stopping.wait(self._interval_seconds):
-            self._check()
+            try:
+                self._check()
+            except Exception:
+                # The outermost edge of the thread: one failed look must not end all later ones.
+                logger.exception("looking for what to serve failed, it is tried again")

@@ -321,7 +321,6 @@ def _describe(job: _Promotion) -> dict[str, Any]:
     return describe_version(
         job.candidate,
         version=job.version,
-        frequency=job.params.forecasting.frequency,
         provenance=read_provenance(job.root),
         now=job.now,
         promotion=job.describe() | {"mlflow": mlflow, "orchestration_run": job.orchestration_run},

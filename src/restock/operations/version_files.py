@@ -80,7 +80,6 @@ def describe_version(
     candidate: Candidate,
     *,
     version: int,
-    frequency: Frequency,
     provenance: Provenance,
     now: datetime,
     promotion: dict[str, Any],
@@ -90,7 +89,6 @@ def describe_version(
     Args:
         candidate: what is promoted.
         version: its number.
-        frequency: length of one period.
         provenance: code and libraries.
         now: the present.
         promotion: who, why, gate, override, replaces, mlflow.
@@ -108,7 +106,7 @@ def describe_version(
         "data_hashes": candidate.data_hashes,
         "data_hash": candidate.data_hash,
         "cutoff": candidate.cutoff.isoformat(),
-        "frequency": frequency.value,
+        "frequency": candidate.frequency.value,
         "horizon": candidate.horizon,
         "quantiles": list(candidate.quantiles),
         "library_versions": provenance.library_versions,

@@ -47,7 +47,7 @@ def ingest_form() -> dict[str, Param]:
             None,
             type=["null", "string"],
             title="Mapping",
-            description="YAML file that names the source's columns, relative to the workspace. Empty: they have our names.",
+            description="YAML file with the names of the source's columns. Empty: they are ours.",
         ),
         "table": Param(
             None,

@@ -13,9 +13,10 @@ from restock.adapters.plots import write_evaluation_plots
 from restock.adapters.storage import write_json
 from restock.forecasting.backtest import score_backtest
 from restock.forecasting.metrics import METRICS
+from restock.operations.candidates import read_backtest, read_candidate
 from restock.params import Params
 from restock.pipeline.run_tracking import track_evaluation
-from restock.pipeline.train import BACKTEST_FILE, MODEL_TYPE, candidate_folder
+from restock.pipeline.train import MODEL_TYPE, candidate_folder
 from restock.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def run_evaluate(settings: Settings, params: Params) -> dict[str, Any]:
     data_dir = settings.data_dir
     panel = load_panel(data_dir / "features")
     folders = [candidate_folder(data_dir, family) for family in params.forecasting.families]
-    backtests = pl.concat(pl.read_parquet(candidate / BACKTEST_FILE) for candidate in folders)
+    backtests = pl.concat(read_backtest(read_candidate(data_dir, family)) for family in params.forecasting.families)
     scores = score_backtest(backtests, panel, params=params)
     metrics = summarise(scores)
     best = min(metrics["families"], key=lambda family: metrics["families"][family][RANKING_METRIC])

@@ -14,7 +14,7 @@ import polars as pl
 
 from restock.adapters.batch_files import batch_folder, require_batch
 from restock.adapters.contract_documents import BROKEN_RULES
-from restock.adapters.quality import SuiteResult, check_tables
+from restock.adapters.quality import ExpectationResult, SuiteResult, check_tables
 from restock.adapters.quality_report import render_quality_report
 from restock.adapters.storage import read_json, read_table, write_json, write_table, write_text
 from restock.adapters.workspace import project_root
@@ -89,9 +89,7 @@ def run_validate(data_dir: Path, params: Params, *, today: date) -> dict[str, An
         today=today,
     )
     reasons = [
-        f"{name}: {broken.rule} is broken by {broken.n_unexpected} rows, such as {', '.join(broken.examples)}"
-        for name, result in checks.items()
-        for broken in result.broken_critical
+        f"{name}: {_explain_broken(broken)}" for name, result in checks.items() for broken in result.broken_critical
     ]
     figures = _figures(combined, checks)
     _write_reports(data_dir, combined, checks=checks, reasons=reasons, batches=len(batches), figures=figures)
@@ -178,6 +176,14 @@ def note_unknown(combined: Mapping[str, CombinedTable]) -> dict[str, CombinedTab
     return noted
 
 
+def _explain_broken(broken: ExpectationResult) -> str:
+    """Return one broken expectation in words."""
+    if broken.problem:
+        return f"{broken.rule} could not be checked: {broken.problem}"
+    examples = f", such as {', '.join(broken.examples)}" if broken.examples else ""
+    return f"{broken.rule} is broken by {broken.n_unexpected or 0:,} rows{examples}"
+
+
 def _figures(combined: Mapping[str, CombinedTable], checks: Mapping[str, SuiteResult]) -> dict[str, Any]:
     """Return the figures that DVC keeps as a metric: few, and the same data give the same bytes."""
     return {
@@ -226,6 +232,9 @@ def _replace_validated(data_dir: Path, combined: Mapping[str, CombinedTable]) ->
     """Write all tables beside data/validated, then put them in its place."""
     target = data_dir / "validated"
     fresh, old = data_dir / ".validated.tmp", data_dir / ".validated-old.tmp"
+    if old.exists() and not target.exists():
+        # A crash between the two renames below: these are the last good tables.
+        old.rename(target)
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     for name, item in combined.items():

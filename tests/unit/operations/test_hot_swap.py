@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +35,14 @@ def source():
 
 @pytest.fixture
 def swap(source):
-    return HotSwap("model", missing="nothing is promoted", find=source.find, load=source.load, clock=lambda: source.now)
+    return HotSwap(
+        "model",
+        missing="nothing is promoted",
+        find=source.find,
+        load=source.load,
+        root=Path("/srv/shop"),
+        clock=lambda: source.now,
+    )
 
 
 def test_current_before_anything_was_found_says_why(source, swap):
@@ -90,6 +98,20 @@ def test_check_rollback_clears_the_refusal_without_loading_again(source, swap):
     assert source.loads == [1, 2]
 
 
+def test_check_failing_value_publishes_no_absolute_path(source, swap):
+    source.wanted, source.faults = 1, {1: DataError("/srv/shop/models/x/golden.json is broken")}
+    swap.check()
+    assert swap.problem == "models/x/golden.json is broken"
+
+
+def test_check_nothing_wanted_any_more_forgets_the_refusal(source, swap):
+    source.wanted, source.faults = 1, {1: DataError("broken")}
+    swap.check()
+    source.wanted = None
+    swap.check()
+    assert swap.problem == "nothing is promoted"
+
+
 @pytest.mark.parametrize("gone", [None, DataError("current.json is not valid JSON"), PermissionError("denied")])
 def test_check_source_gone_keeps_the_value_and_reports_it(source, swap, gone):
     source.wanted = 1
@@ -107,6 +129,7 @@ def test_check_calls_back_after_swap_and_refusal(source):
         missing="none",
         find=source.find,
         load=source.load,
+        root=Path("/srv/shop"),
         on_loaded=lambda loaded: heard.append(loaded.identity),
         on_refused=lambda refusal: heard.append(refusal.reason),
     )
@@ -115,6 +138,21 @@ def test_check_calls_back_after_swap_and_refusal(source):
     source.wanted, source.faults = 2, {2: DataError("broken")}
     swap.check()
     assert heard == [1, "broken"]
+
+
+def test_watcher_goes_on_after_a_failure():
+    calls, called_again = [], threading.Event()
+
+    def fail_once():
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("out of luck")
+        called_again.set()
+
+    watcher = Watcher(fail_once, interval_seconds=0.001)
+    watcher.start()
+    assert called_again.wait(timeout=10)
+    watcher.stop()
 
 
 def test_watcher_calls_until_stopped():
