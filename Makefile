@@ -57,8 +57,12 @@ bench: setup ## measure speed as ratios against peers; BENCH_DATA=DIR adds Fresh
 	@$(BIN)/restock bench $(if $(BENCH_DATA),--data $(BENCH_DATA),)
 
 .PHONY: up
-up: setup ## start the forecast service in the background, for this checkout's promoted version
+up: setup ## start Airflow, MLflow and the forecast service (RESTOCK_WORKSPACE=.demo make up: for the demo's data)
 	@$(BIN)/restock up
+
+.PHONY: status
+status: setup ## show what `make up` started
+	@$(BIN)/restock status
 
 .PHONY: down
 down: ## stop what `make up` started

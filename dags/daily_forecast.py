@@ -1,6 +1,6 @@
 """# Keep the forecast of every day
 
-An Airflow DAG, once a day just after midnight UTC: forecasts every stored series with the served version, as known at
+An Airflow DAG, once a day just after midnight UTC, once it is switched on: forecasts every stored series with the served version, as known at
 the end of the day, and keeps it in `data/forecasts/demand_forecasting/as_of=<day>/` (table `quantile_forecast`).
 
 A day's partition holds nothing that was learned after it: neither sales nor a model trained on later ones. So days may
@@ -31,5 +31,6 @@ with restock_dag(
     tags=[Tag.DAILY, "demand_forecasting"],
     schedule=after_each_day(hour=0),
     params=as_of_form(),
+    is_paused_at_first=True,
 ):
     forecast_task(outlets=[DAILY_FORECAST])

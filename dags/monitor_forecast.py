@@ -1,6 +1,6 @@
 """# Watch the served forecaster
 
-An Airflow DAG, once a day after `daily_forecast`: compares
+An Airflow DAG, once a day after `daily_forecast`, once it is switched on: compares
 
 - the inputs since the training with those before it (population stability index of sales, prices, promotions and
   stockouts),
@@ -35,5 +35,6 @@ with restock_dag(
     tags=[Tag.MONITORING, "demand_forecasting"],
     schedule=after_each_day(hour=1),
     params=as_of_form(),
+    is_paused_at_first=True,
 ):
     request_retraining_task(monitor_task(), outlets=[RETRAIN_REQUEST])

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 20.0
 _LOG_TAIL_LINES = 15
+# In the environment of a background process and of all it starts: which record it belongs to.
+_MARK = "RESTOCK_PROCESS_RECORD"
 
 
 def find_process(record: Path) -> psutil.Process | None:
@@ -31,14 +34,18 @@ def find_process(record: Path) -> psutil.Process | None:
     known = read_json(record)
     try:
         process = psutil.Process(int(known["pid"]))
-        is_same = abs(process.create_time() - float(known["created"])) < 1.0
-        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if _is_same(process, known) and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{record} does not name a process ({error!r}). Remove it, and stop the process by hand."
         ) from error
+
+
+def _is_same(process: psutil.Process, known: Mapping[str, Any]) -> bool:
+    """Return whether a process is the one that a record names, and not a later one with its id."""
+    return bool(abs(process.create_time() - float(known["created"])) < 1.0)
 
 
 def start_process(
@@ -59,7 +66,7 @@ def start_process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | dict(environment),
+            env=os.environ | dict(environment) | {_MARK: str(record.resolve())},
             cwd=folder,
             start_new_session=True,
         )
@@ -69,27 +76,52 @@ def start_process(
     return process
 
 
-def stop_process(record: Path) -> bool:
-    """Stop the process that `record` names, and all its children; return whether one was running."""
-    process = find_process(record)
-    if process is None:
-        record.unlink(missing_ok=True)
+def stop_process(record: Path, *, patience_seconds: float = _STOP_SECONDS) -> bool:
+    """Stop the process that `record` names and everything it started; return whether anything was running.
+
+    What it started is found by its session and by a mark in its environment, so that it is found also where the process
+    itself was killed and its children live on.
+
+    Args:
+        record: what `start_process` wrote.
+        patience_seconds: how long the process may take before it and what is left of its children are made to end.
+    """
+    if not record.exists():
         return False
-    children: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        children = process.children(recursive=True)
+    process = find_process(record)
+    family = _find_family(record)
     # The parent first: it stops its own children in the order it knows. What is left after it gets the same signal.
-    _signal(process, psutil.Process.terminate)
-    psutil.wait_procs([process], timeout=_STOP_SECONDS)
-    for orphan in (child for child in children if child.is_running()):
+    if process is not None:
+        _signal(process, psutil.Process.terminate)
+        psutil.wait_procs([process], timeout=patience_seconds)
+    for orphan in (member for member in family if member.is_running()):
         _signal(orphan, psutil.Process.terminate)
-    _, alive = psutil.wait_procs([process, *children], timeout=_STOP_SECONDS)
+    everyone = [*([process] if process is not None else []), *family]
+    _, alive = psutil.wait_procs(everyone, timeout=_STOP_SECONDS)
     for left in alive:
         logger.warning("process %d did not stop in %.0f s and is killed", left.pid, _STOP_SECONDS)
         _signal(left, psutil.Process.kill)
     psutil.wait_procs(alive, timeout=_STOP_SECONDS)
     record.unlink(missing_ok=True)
-    return True
+    return bool(everyone)
+
+
+def _find_family(record: Path) -> list[psutil.Process]:
+    """Return what the process that `record` names has started and is still running, itself left out."""
+    known = read_json(record)
+    leader, mark = int(known["pid"]), str(record.resolve())
+    # An id is not given anew while its session has members: where another process has it, there are none left.
+    is_reused = psutil.pid_exists(leader) and not _is_same(psutil.Process(leader), known)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            is_in_session = not is_reused and os.getsid(process.pid) == leader
+            is_member = is_in_session or process.environ().get(_MARK) == mark
+        except (psutil.Error, OSError):
+            continue
+        if is_member and process.pid not in (leader, os.getpid()):
+            found.append(process)
+    return found
 
 
 def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:

@@ -46,6 +46,7 @@ def restock_dag(
     schedule: Any = None,
     params: dict[str, Param] | None = None,
     max_active_runs: int = 1,
+    is_paused_at_first: bool = False,
 ) -> DAG:
     """Return a DAG with our defaults; use it with `with`.
 
@@ -56,6 +57,8 @@ def restock_dag(
         schedule: as Airflow takes it; None is by hand.
         params: the form.
         max_active_runs: how many of its runs may be under way together.
+        is_paused_at_first: whether somebody has to switch it on: right for what runs by the clock, as on a fresh
+            installation there is nothing to do every day.
     """
     summary = next(line.strip("# ").strip() for line in (doc or dag_id).splitlines() if line.strip())
     return DAG(
@@ -67,6 +70,7 @@ def restock_dag(
         start_date=_START,
         catchup=False,
         max_active_runs=max_active_runs,
+        is_paused_upon_creation=is_paused_at_first,
         params=params or {},
         default_args={
             "owner": _OWNER,
