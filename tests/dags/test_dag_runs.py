@@ -1,0 +1,112 @@
+"""The DAGs run on a small company with `dag.test()`: from a file to a promoted model, a kept forecast and a verdict."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+
+from restock.adapters.registry import read_current, read_metadata
+from restock.adapters.storage import read_json
+from tests.dags.conftest import LAST_DAY, write_sales
+
+TYPE = "demand_forecasting"
+
+
+@pytest.fixture(scope="module")
+def done(airflow_home, run_dags):
+    """Run every DAG in the order a person would; return (workspace, results by DAG, the whole log)."""
+    home, _ = airflow_home
+    write_sales(home / "sales.csv")
+    results, log = run_dags(
+        ("ingest_sales", {"source": "sales.csv"}),
+        ("train_demand_forecasting", {"families": ["xgboost"], "cutoffs": 2, "changes": ["seed=7"]}),
+        ("promote_model", {"reason": "the first one; $(touch escaped) --override=x", "override": "small data"}),
+        ("daily_forecast", {"as_of": LAST_DAY}),
+        ("monitor_forecast", {"as_of": LAST_DAY}),
+    )
+    return home, {result["dag"]: result for result in results}, log
+
+
+def test_ingest_sales_keeps_a_batch_and_the_validated_tables(done):
+    home, results, _ = done
+    assert results["ingest_sales"]["state"] == "success"
+    assert pl.read_parquet(home / "data" / "validated" / "sales.parquet").height == 1500
+
+
+def test_train_runs_in_its_own_workspace_and_skips_what_was_not_chosen(done):
+    home, results, _ = done
+    tasks = results["train_demand_forecasting"]["tasks"]
+    assert results["train_demand_forecasting"]["state"] == "success"
+    assert tasks["train.random_forest"] == "skipped"
+    assert tasks["train.xgboost"] == tasks["evaluate"] == "success"
+    (run,) = (home / ".runs").iterdir()
+    assert read_json(run / "data" / "reports" / "metrics.json")["families"].keys() == {"seasonal_naive", "xgboost"}
+    assert not (home / "data" / "candidates").exists()
+
+
+def test_promote_model_serves_the_run_s_candidate_and_says_which_run_promoted_it(done):
+    home, results, _ = done
+    assert results["promote_model"]["state"] == "success"
+    current = read_current(home / "models", TYPE)
+    assert current.served == 1
+    assert current.changed_by == "dag_test (Airflow)"
+    assert current.reason == "the first one; $(touch escaped) --override=x"
+    assert not list(home.rglob("escaped"))
+    assert read_metadata(home / "models", TYPE, 1)["orchestration_run"].startswith("promote_model/")
+
+
+def test_training_runs_carry_the_airflow_run(done):
+    home, results, _ = done
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(TYPE)
+    runs = client.search_runs([experiment.experiment_id])
+    expected = f"train_demand_forecasting/{results['train_demand_forecasting']['run']}"
+    assert {run.data.tags.get("restock.airflow_run") for run in runs} == {expected}
+
+
+def test_daily_forecast_keeps_the_day(done):
+    home, results, _ = done
+    assert results["daily_forecast"]["state"] == "success"
+    folder = home / "data" / "forecasts" / TYPE / f"as_of={LAST_DAY}"
+    assert read_json(folder / "forecast.json")["model_version"] == "model_version_1"
+    assert pl.read_parquet(folder / "quantile_forecast.parquet")["date"].min().isoformat() > LAST_DAY
+
+
+def test_monitor_forecast_with_too_little_to_judge_asks_for_nothing(done):
+    _, results, _ = done
+    tasks = results["monitor_forecast"]["tasks"]
+    assert tasks == {"monitor": "success", "is_retraining_needed": "success", "request_retraining": "skipped"}
+
+
+def test_drift_and_bias_ask_for_retraining_and_raise_alerts(done, run_dags):
+    home, _, _ = done
+    # Two weeks later everything sells four times as much.
+    write_sales(home / "later.csv", first_day="2024-05-30", n_days=14, level=4.0)
+    results, _ = run_dags(
+        ("ingest_sales", {"source": "later.csv", "table": "sales"}),
+        *(("daily_forecast", {"as_of": f"2024-06-{day:02d}"}) for day in (1, 5)),
+        ("monitor_forecast", {"as_of": "2024-06-12"}),
+    )
+    assert [result["state"] for result in results] == ["success"] * 4
+    assert results[-1]["tasks"]["request_retraining"] == "success"
+    alerts = pl.read_parquet(home / "data" / "alerts" / "as_of=2024-06-12.parquet")
+    kinds = set(alerts["kind"])
+    assert {"forecast_input_drift", "forecast_bias"} <= kinds
+    assert json.loads(alerts["repair"][0]) == {"action": "retrain", "model_type": TYPE}
+    # The next day says nothing new about the same version.
+    again, _ = run_dags(("monitor_forecast", {"as_of": "2024-06-13"}))
+    assert again[0]["tasks"]["request_retraining"] == "skipped"
+
+
+def test_a_refused_batch_fails_at_once_and_leaves_the_data(done, run_dags):
+    home, _, _ = done
+    before = (home / "data" / "validated" / "sales.parquet").read_bytes()
+    (home / "broken.csv").write_text("sku,location,date,units_sold\nA,L,not a date,1\n", encoding="utf-8")
+    results, log = run_dags(("ingest_sales", {"source": "broken.csv", "table": "sales"}))
+    assert results[0]["tasks"]["ingest"] == "failed"
+    assert "ended with exit code 3" in log
+    assert (home / "data" / "validated" / "sales.parquet").read_bytes() == before
