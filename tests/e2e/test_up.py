@@ -21,6 +21,7 @@ from restock.params import merge_values
 from tests.dags.conftest import LAST_DAY, SMALL, write_sales
 
 pytestmark = pytest.mark.real
+N_DAGS = len(list((Path(__file__).resolve().parents[2] / "dags").glob("*.py")))
 
 
 def free_port() -> int:
@@ -54,6 +55,11 @@ class Airflow:
     def __init__(self, url, password):
         self.url = url
         self.token = call(f"{url}/auth/token", body={"username": "admin", "password": password})["access_token"]
+        # The DAG files are read in the first seconds after the start.
+        deadline = time.monotonic() + 120
+        while call(f"{url}/api/v2/dags", token=self.token)["total_entries"] < N_DAGS:
+            assert time.monotonic() < deadline, "the DAGs were not read"
+            time.sleep(1)
 
     def run(self, dag, form):
         """Trigger a DAG as its form does, wait for its end and return state and seconds."""

@@ -71,7 +71,8 @@ def main() -> None:
     # 3 s took 40 s). The variable is read when the library is loaded: set before any command, inherited by children.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app(standalone_mode=False)
+        # Click gives back the code of an Exit here, and does not end the process itself.
+        code = app(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -84,3 +85,4 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
