@@ -16,13 +16,10 @@ from restock.params import read_params
 from restock.settings import read_settings
 
 if TYPE_CHECKING:
-    from restock.adapters.sources.formats import SourceRequest
     from restock.adapters.sources.raw_table import RawTable
+    from restock.adapters.sources.requests import SourceRequest
+    from restock.operations.examination import ExaminedTable
     from restock.operations.ingest import ExaminedBatch
-    from restock.operations.row_judgement import JudgedTable
-
-_SHOWN_ROWS = 5
-_SHOWN_REJECTED = 5
 
 
 def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
@@ -108,8 +105,9 @@ def _read_request(
     sources: list[str], *, table: str | None, mapping: Path | None, source_format: str | None
 ) -> SourceRequest:
     """Return the request that the options describe."""
-    from restock.adapters.sources.formats import SourceFormat, build_request
+    from restock.adapters.sources.formats import build_request
     from restock.adapters.sources.mapping import read_mapping
+    from restock.adapters.sources.requests import SourceFormat
 
     if source_format is not None and source_format not in set(SourceFormat):
         raise ConfigurationError(f"--format must be one of {', '.join(SourceFormat)}, got {source_format!r}.")
@@ -126,30 +124,32 @@ def _read_request(
 
 def _show_examined(examined: ExaminedBatch, *, as_json: bool) -> None:
     """Print what a source would be read as."""
-    tables = list(zip(examined.raw, examined.judged, strict=True))
+    from restock.operations.batch_report import hint_at_rules
+
     if as_json:
         print_json(
             {
                 "batch": examined.batch,
                 "status": "would be refused" if examined.reasons else "would be accepted",
                 "reasons": list(examined.reasons),
-                "tables": {raw.table.name: _describe(raw, judged) for raw, judged in tables},
+                "tables": {item.table.name: _describe(item) for item in examined.tables},
             }
         )
         return
-    for raw, judged in tables:
-        _print_columns(raw)
-        if judged.accepted.height:
-            _print_frame(judged.accepted.head(_SHOWN_ROWS), title=f"first rows of {raw.table.name}")
+    for item in examined.tables:
+        _print_columns(item.raw)
+        if item.n_accepted:
+            _print_frame(item.first_accepted, title=f"first rows of {item.table.name}")
         output.print(
-            f"{raw.table.name}: {judged.parsed.height:,} rows, {judged.n_rejected_rows:,} would be rejected",
-            highlight=False,
+            f"{item.table.name}: {item.n_rows:,} rows, {item.n_rejected_rows:,} would be rejected", highlight=False
         )
-        if judged.rejected.height:
-            shown = judged.rejected.head(_SHOWN_REJECTED).select("file", "line", "column", "value", "reason", "rule")
+        if item.rejected_by_rule:
+            shown = item.first_rejected.select("file", "line", "column", "value", "reason", "rule")
             _print_frame(shown, title="rejected, the first ones")
-            for rule, count in judged.rejected_by_rule.items():
+            for rule, count in item.rejected_by_rule.items():
                 output.print(f"  {rule}: {count:,}", highlight=False)
+            for hint in hint_at_rules(item):
+                output.print(f"  {hint}", markup=False, highlight=False)
     if examined.reasons:
         output.print("[bold red]would be refused:[/]")
         for reason in examined.reasons:
@@ -158,16 +158,16 @@ def _show_examined(examined: ExaminedBatch, *, as_json: bool) -> None:
         output.print(f"[bold green]would be accepted[/] as batch {examined.batch}; nothing was written")
 
 
-def _describe(raw: RawTable, judged: JudgedTable) -> dict[str, Any]:
+def _describe(examined: ExaminedTable) -> dict[str, Any]:
     """Return a table of a dry run, ready for JSON."""
     return {
-        "columns": raw.origins,
-        "ignored": list(raw.ignored),
-        "missing": list(raw.missing_columns),
-        "rows": judged.parsed.height,
-        "rejected_rows": judged.n_rejected_rows,
-        "rejected_by_rule": judged.rejected_by_rule,
-        "first_rows": judged.accepted.head(_SHOWN_ROWS).to_dicts(),
+        "columns": examined.raw.origins,
+        "ignored": list(examined.raw.ignored),
+        "missing": list(examined.raw.missing_columns),
+        "rows": examined.n_rows,
+        "rejected_rows": examined.n_rejected_rows,
+        "rejected_by_rule": examined.rejected_by_rule,
+        "first_rows": examined.first_accepted.to_dicts(),
     }
 
 

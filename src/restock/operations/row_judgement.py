@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from restock.adapters.contract_documents import BROKEN_RULES
 from restock.adapters.sources.casting import cast_column, describe_expected
-from restock.adapters.sources.raw_table import FILE, LINE, RawTable
+from restock.adapters.sources.raw_table import FILE, LINE, RawTable, no_broken_lines
 from restock.schema import ColumnType, Table
 from restock.tables import REJECTED
 
@@ -152,10 +152,23 @@ def _key_breaches(typed: pl.DataFrame, raw: RawTable) -> list[_Breach]:
     has_key = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
     repeated = typed.select(has_key & ~pl.struct(key).is_first_distinct()).to_series()
     rows = _indices(repeated)
-    if not rows.size:
-        return []
-    expected = f"a {', '.join(key)} that no row before it has"
-    return [_Breach(rule=f"{raw.table.name}_key_unique", column=key[-1], expected=expected, rows=rows)]
+    return [_repeated_key(raw.table, rows)] if rows.size else []
+
+
+def _repeated_key(table: Table, rows: Rows) -> _Breach:
+    expected = f"a {', '.join(table.key)} that no row before it has"
+    return _Breach(rule=f"{table.name}_key_unique", column=table.key[-1], expected=expected, rows=rows)
+
+
+def reject_repeats(raw: RawTable, rows: Sequence[int]) -> pl.DataFrame:
+    """Return table REJECTED for rows of a part whose key a part before it has.
+
+    Args:
+        raw: the part as it came.
+        rows: places of the rows in it, from 0.
+    """
+    breach = _repeated_key(raw.table, np.asarray(rows, dtype=np.intp))
+    return _rejected([breach], replace(raw, broken_lines=no_broken_lines()))
 
 
 def _indices(mask: pl.Series) -> Rows:
