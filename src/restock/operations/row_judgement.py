@@ -124,7 +124,8 @@ def _type_breaches(raw: RawTable, typed: pl.DataFrame) -> list[_Breach]:
             continue
         is_there = given.is_not_null()
         if given.dtype == pl.String:
-            is_there &= (given.str.strip_chars() != "").fill_null(value=False)
+            text = given.str.strip_chars()
+            is_there &= ((text != "") & ~text.is_in(raw.mapping.null_values)).fill_null(value=False)
         rows = _indices(is_there & typed[column.name].is_null())
         if rows.size:
             expected = describe_expected(column, raw.mapping)

@@ -45,6 +45,24 @@ def read_delimited(path: Path, table: Table, *, mapping: SourceMapping, file: st
     return join_raw_tables(list(read_delimited_parts(path, table, mapping=mapping, file=file)))
 
 
+def read_delimited_frame(path: Path, *, file: str) -> pl.DataFrame:
+    """Return a delimited file's own columns as text, and LINE, all at once.
+
+    Raises:
+        DataError: it can't be read, or a line has more or fewer fields than the header.
+    """
+    frames = []
+    for text_file in list_text_files(path, file=file):
+        with open_text_file(text_file, budget=UnpackBudget()) as stream:
+            blocks = read_blocks(stream, encoding="utf-8", file=text_file.file)
+            for frame, broken in _read_frames(blocks, text_file, separator=None, part_rows=PART_ROWS):
+                if broken.height:
+                    line, value, expected = broken.select("line", "value", "reason").row(0)
+                    raise DataError(f"{text_file.file}, line {line}: {value}, expected {expected}. Mend the line.")
+                frames.append(frame)
+    return pl.concat(frames)
+
+
 def read_delimited_parts(
     path: Path,
     table: Table,
@@ -130,7 +148,7 @@ def choose_separator(header: str, *, separator: str | None) -> str:
     return separator or max(SEPARATORS, key=header.count)
 
 
-def _check_header(names: list[str], *, file: str) -> list[str]:
+def check_header(names: list[str], *, file: str) -> list[str]:
     """Return the header's names without blanks around them; each must be there once."""
     stripped = [name.strip() for name in names]
     repeated = sorted({name for name in (*stripped, LINE) if [*stripped, LINE].count(name) > 1})
@@ -148,7 +166,7 @@ def _read_lines(
     if header is None:
         first = lines["text"][0]
         mark = choose_separator(first, separator=separator)
-        header = _Header(names=_check_header(first.split(mark), file=file), mark=mark)
+        header = _Header(names=check_header(first.split(mark), file=file), mark=mark)
         lines = lines.slice(1)
     names, mark = header.names, header.mark
     fields = pl.col("text").str.count_matches(mark, literal=True) + 1
@@ -188,7 +206,7 @@ def _read_records(
             if not record or (len(record) == 1 and not record[0].strip()):
                 continue
             if not names:
-                names = _check_header(record, file=file)
+                names = check_header(record, file=file)
             elif len(record) == len(names):
                 records.append(record)
                 starts.append(at)

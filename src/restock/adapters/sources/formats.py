@@ -9,12 +9,18 @@ from typing import Any
 
 import polars as pl
 
-from restock.adapters.sources import freshretailnet, m5
+from restock.adapters.sources import freshretailnet, m5, m5_kaggle, uci_online_retail
 from restock.adapters.sources.columnar import read_parquet_parts
 from restock.adapters.sources.delimited import read_delimited_parts
 from restock.adapters.sources.demo import identify_demo, read_demo
 from restock.adapters.sources.mapping import SourceMapping
-from restock.adapters.sources.raw_table import PART_ROWS, RawTable, join_raw_tables, slice_raw_table
+from restock.adapters.sources.raw_table import (
+    PART_ROWS,
+    RawTable,
+    build_raw_table,
+    join_raw_tables,
+    slice_raw_table,
+)
 from restock.adapters.sources.requests import (
     SourceFormat,
     SourceRequest,
@@ -24,10 +30,13 @@ from restock.adapters.sources.requests import (
     name_files,
     table_of,
 )
+from restock.adapters.sources.sql import read_spooled
 from restock.adapters.sources.unpacking import MAX_UNPACKED_BYTES, UnpackBudget
+from restock.adapters.sources.workbook import read_workbook
 from restock.adapters.storage import sha256_of
 from restock.errors import DataError
 from restock.params import Params
+from restock.schema import Table
 from restock.tables import SOURCE_TABLES
 
 
@@ -49,6 +58,10 @@ _LAYOUTS = {
         files=freshretailnet.FILES, read=lambda files, _: freshretailnet.read_freshretailnet(files)
     ),
     SourceFormat.M5: _Layout(files=m5.FILES, read=lambda files, _: m5.read_m5(files)),
+    SourceFormat.M5_KAGGLE: _Layout(files=m5_kaggle.FILES, read=m5_kaggle.read_m5_kaggle),
+    SourceFormat.UCI_ONLINE_RETAIL: _Layout(
+        files=uci_online_retail.FILES, read=lambda files, _: uci_online_retail.read_uci_online_retail(files)
+    ),
 }
 
 
@@ -141,8 +154,12 @@ def infer_format(sources: Sequence[Path]) -> SourceFormat:
 def _layout_files(sources: Sequence[Path], layout: SourceFormat) -> dict[str, Path]:
     """Return the files of a fixed layout, from a folder or named one by one."""
     available = list_names(sources)
+    declared = _LAYOUTS[layout].files
+    if len(declared) == 1 and len(sources) == 1 and sources[0].is_file():
+        # A layout of one file needs no name where the format is given.
+        return {sources[0].name: sources[0]}
     found, missing = {}, []
-    for choices in _LAYOUTS[layout].files:
+    for choices in declared:
         name = next((choice for choice in choices.split("|") if choice in available), None)
         if name is None:
             missing.append(choices.replace("|", " or "))
@@ -206,15 +223,26 @@ def _read_files(request: SourceRequest, part_rows: int) -> Iterator[RawTable]:
     read_before = 0
     for name in ordered:
         path, table = request.files[name], table_of(name, request)
-        if request.format is SourceFormat.CSV:
-            parts = read_delimited_parts(
-                path, table, mapping=request.mapping, file=name, budget=budget, part_rows=part_rows
-            )
-        else:
-            parts = read_parquet_parts(path, table, mapping=request.mapping, file=name, part_rows=part_rows)
-        for raw in parts:
+        for raw in _read_file(path, table, request=request, file=name, budget=budget, part_rows=part_rows):
             yield replace(raw, bytes_read=read_before + raw.bytes_read)
         read_before += path.stat().st_size if path.is_file() else 0
+
+
+def _read_file(
+    path: Path, table: Table, *, request: SourceRequest, file: str, budget: UnpackBudget, part_rows: int
+) -> Iterator[RawTable]:
+    """Yield the parts of one file, or of the spooled result of a query."""
+    mapping = request.mapping
+    match request.format:
+        case SourceFormat.CSV:
+            return read_delimited_parts(path, table, mapping=mapping, file=file, budget=budget, part_rows=part_rows)
+        case SourceFormat.XLSX:
+            frame = read_workbook(path, sheet=mapping.sheet, file=file, max_unpacked_bytes=budget.limit_bytes)
+            return slice_raw_table(build_raw_table(frame, table, mapping=mapping, file=file), part_rows=part_rows)
+        case SourceFormat.SQL:
+            return read_spooled(path, table, mapping=mapping, file=file, part_rows=part_rows)
+        case _:
+            return read_parquet_parts(path, table, mapping=mapping, file=file, part_rows=part_rows)
 
 
 def read_source(request: SourceRequest, params: Params) -> SourceContents:
