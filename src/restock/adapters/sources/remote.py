@@ -54,6 +54,8 @@ def fetch_remote(url: str, *, folder: Path, max_bytes: int) -> Path:
     except (ValueError, ImportError) as error:
         message = str(error).replace(url, shown)
         raise ConfigurationError(f"{shown} can't be fetched: {message}. Expected s3://, https:// or file://.") from None
+    except FileNotFoundError:
+        raise DataError(f"{shown} is not there, or these credentials may not see it. Check the address.") from None
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001  (every store raises its own; this is the edge to them)

@@ -19,8 +19,17 @@ from restock.adapters.sources.workbook import read_workbook
 from restock.errors import DataError
 from restock.tables import LOCATIONS, MOVEMENTS, PRODUCTS, SALES
 
-_NAMES = ("Online Retail.xlsx", "Online_Retail.xlsx", "online_retail.xlsx", "Online Retail.csv", "Online_Retail.csv",
-          "online_retail.csv", "OnlineRetail.csv", "transactions_to_2011-10-09.parquet", "online_retail.parquet")  # fmt: skip
+_NAMES = (
+    "Online Retail.xlsx",
+    "Online_Retail.xlsx",
+    "online_retail.xlsx",
+    "Online Retail.csv",
+    "Online_Retail.csv",
+    "online_retail.csv",
+    "OnlineRetail.csv",
+    "transactions_to_2011-10-09.parquet",
+    "online_retail.parquet",
+)
 FILES = ("|".join(_NAMES),)
 # All orders are served from one stock, wherever the customer lives.
 LOCATION = "online"
