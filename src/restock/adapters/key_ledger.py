@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from restock.schema import Table
 
@@ -20,14 +22,29 @@ class RepeatedKeys:
     """Keys that several parts have.
 
     Attributes:
-        rows: by number of the part, the places of the rows whose key an earlier part has.
+        parts: numbers of the parts with a key that an earlier part has, from 1.
         n_alone: how many rows share a key with other parts but not within their own.
         examples: some of the keys, as text.
+        database: where the rows are noted; null where there are none.
     """
 
-    rows: dict[int, list[int]]
-    n_alone: int
-    examples: tuple[str, ...]
+    parts: frozenset[int] = frozenset()
+    n_alone: int = 0
+    examples: tuple[str, ...] = ()
+    database: Path | None = None
+
+    def rows_of(self, part: int) -> NDArray[np.intp]:
+        """Return the places, from 0, of the rows of a part whose key an earlier part has, sorted."""
+        if part not in self.parts:
+            return np.empty(0, dtype=np.intp)
+        import duckdb
+
+        with duckdb.connect(str(self.database), read_only=True, config={"memory_limit": _MEMORY_LIMIT}) as connection:
+            found = connection.execute(
+                f"SELECT {_ROW} FROM repeats WHERE place > 1 AND {_PART} = ? ORDER BY {_ROW}",  # noqa: S608
+                [part],
+            ).fetchnumpy()
+        return np.asarray(found[_ROW], dtype=np.intp)
 
 
 class KeyLedger:
@@ -38,6 +55,10 @@ class KeyLedger:
         self._table, self._folder = table, folder
         self._n_parts = 0
         self._first: pl.DataFrame | None = None
+
+    @property
+    def _database(self) -> Path:
+        return self._folder / "keys.duckdb"
 
     def add(self, typed: pl.DataFrame) -> None:
         """Note the keys of the next part; rows that lack a part of their key have none."""
@@ -55,7 +76,7 @@ class KeyLedger:
     def find_repeats(self) -> RepeatedKeys:
         """Return the rows whose key an earlier part has; those within one part are not counted."""
         if self._n_parts < 2 or not any(self._folder.glob("*.parquet")):
-            return RepeatedKeys(rows={}, n_alone=0, examples=())
+            return RepeatedKeys()
         import duckdb
 
         spill = self._folder / "spill"
@@ -65,7 +86,7 @@ class KeyLedger:
             "threads": 2,
             "preserve_insertion_order": False,
         }
-        with duckdb.connect(str(self._folder / "keys.duckdb"), config=settings) as connection:
+        with duckdb.connect(str(self._database), config=settings) as connection:
             files = str(self._folder / "*.parquet").replace("'", "''")
             # Most tables repeat no key: a hash of 8 bytes decides that, and only what it suspects is compared in full.
             connection.execute(
@@ -73,7 +94,7 @@ class KeyLedger:
                 f"GROUP BY {_HASH} HAVING count(*) > 1"
             )
             if not connection.execute("SELECT count(*) FROM suspects").fetchall()[0][0]:
-                return RepeatedKeys(rows={}, n_alone=0, examples=())
+                return RepeatedKeys()
             key = ", ".join(f'"{name}"' for name in self._table.key)
             connection.execute(
                 f"CREATE TABLE repeats AS SELECT {_PART}, {_ROW}, {_COUNT}, {key}, "  # noqa: S608  (declared names)
@@ -85,9 +106,7 @@ class KeyLedger:
 
     def _read_repeats(self, connection: Any, key: str) -> RepeatedKeys:
         """Return what the table of repeats holds."""
-        found = connection.execute(
-            f"SELECT {_PART}, list({_ROW} ORDER BY {_ROW}) FROM repeats WHERE place > 1 GROUP BY {_PART}"  # noqa: S608
-        ).fetchall()
+        parts = connection.execute(f"SELECT DISTINCT {_PART} FROM repeats WHERE place > 1").fetchall()  # noqa: S608
         n_alone = connection.execute(f"SELECT count(*) FROM repeats WHERE {_COUNT} = 1").fetchall()[0][0]  # noqa: S608
         shown = connection.execute(
             f"SELECT {key} FROM repeats WHERE place > 1 ORDER BY {_PART}, {_ROW} LIMIT {_MAX_EXAMPLES}"  # noqa: S608
@@ -96,7 +115,9 @@ class KeyLedger:
             str(dict(zip(self._table.key, values, strict=True))) if len(values) > 1 else str(values[0])
             for values in shown
         )
-        return RepeatedKeys(rows={int(part): list(rows) for part, rows in found}, n_alone=n_alone, examples=examples)
+        return RepeatedKeys(
+            parts=frozenset(part for (part,) in parts), n_alone=n_alone, examples=examples, database=self._database
+        )
 
     def _keys_of(self, typed: pl.DataFrame) -> pl.DataFrame:
         """Return the distinct keys of a part, each with its first row and how many rows have it."""

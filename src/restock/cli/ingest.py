@@ -95,16 +95,20 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
             sql=sql,
             query=query,
         ) as request,
-        show_progress("reading") as advance,
+        show_progress("reading, MB") as advance,
     ):
+
+        def show_bytes(done: int, total: int) -> None:
+            advance(done // 1_000_000, total // 1_000_000)
+
         if dry_run:
-            examined = examine_source(request, params, now=now, on_progress=advance)
+            examined = examine_source(request, params, now=now, on_progress=show_bytes)
         else:
-            done = ingest_source(request, params, data_dir=settings.data_dir, now=now, on_progress=advance)
+            ingested = ingest_source(request, params, data_dir=settings.data_dir, now=now, on_progress=show_bytes)
     if dry_run:
         _show_examined(examined, as_json=as_json)
     else:
-        _show_done(done, as_json=as_json)
+        _show_done(ingested, as_json=as_json)
 
 
 def _write_manifest(settings: Settings, params: Params, *, as_json: bool) -> None:
@@ -168,7 +172,12 @@ def _watch(
     with stop_on_signals() as stop:
         messages.print(f"watching {folder}; Ctrl-C ends it", highlight=False)
         found = watch_folder(
-            folder, ingest=ingest_file, wait=lambda: not stop.wait(every), memory=memory, is_once=is_once
+            folder,
+            ingest=ingest_file,
+            wait=lambda: not stop.wait(every),
+            is_stopped=stop.is_set,
+            memory=memory,
+            is_once=is_once,
         )
         for file in found:
             if as_json:

@@ -164,14 +164,14 @@ def _reject_repeats(
     batch, and they are never used.
     """
     newly: Counter[str] = Counter()
-    if not any(found.rows for found in repeats.values()):
+    if not any(found.parts for found in repeats.values()):
         return newly
     numbers: Counter[str] = Counter()
     for raw in read_parts():
         name = raw.table.name
         numbers[name] += 1
-        rows = repeats[name].rows.get(numbers[name])
-        if not rows:
+        rows = repeats[name].rows_of(numbers[name])
+        if not rows.size:
             continue
         broken = judge_rows(raw, today=today).parsed[BROKEN_RULES]
         newly[name] += int((broken.gather(rows) == 0).sum())

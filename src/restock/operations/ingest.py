@@ -31,6 +31,9 @@ from restock.params import Params
 
 logger = logging.getLogger(__name__)
 
+# A line of the log for so many parts, about every 20 seconds.
+_LOGGED_PARTS = 10
+
 
 class BatchStatus(StrEnum):
     """What ingesting a source came to."""
@@ -153,14 +156,14 @@ def _examine(
         return unread.pop() if unread else open_source(request, params, part_rows=part_rows).parts
 
     total = request.total_bytes
-    n_rows = 0
+    n_rows, n_parts = 0, 0
 
     def report_part(raw: RawTable) -> None:
-        nonlocal n_rows
-        n_rows += raw.n_rows
+        nonlocal n_rows, n_parts
+        n_rows, n_parts = n_rows + raw.n_rows, n_parts + 1
         on_progress(raw.bytes_read, total)
-        if raw.n_rows >= part_rows:
-            logger.info("batch %s: %d rows judged", batch, n_rows)
+        if n_parts % _LOGGED_PARTS == 0:
+            logger.info("batch %s: %d rows judged, %d of %d bytes read", batch, n_rows, raw.bytes_read, total)
 
     checker = SuiteChecker(root=project_root(), max_rejected_share=limit, today=today)
     tables = examine_parts(

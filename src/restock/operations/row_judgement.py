@@ -161,14 +161,14 @@ def _repeated_key(table: Table, rows: Rows) -> _Breach:
     return _Breach(rule=f"{table.name}_key_unique", column=table.key[-1], expected=expected, rows=rows)
 
 
-def reject_repeats(raw: RawTable, rows: Sequence[int]) -> pl.DataFrame:
+def reject_repeats(raw: RawTable, rows: Rows) -> pl.DataFrame:
     """Return table REJECTED for rows of a part whose key a part before it has.
 
     Args:
         raw: the part as it came.
         rows: places of the rows in it, from 0.
     """
-    breach = _repeated_key(raw.table, np.asarray(rows, dtype=np.intp))
+    breach = _repeated_key(raw.table, rows)
     return _rejected([breach], replace(raw, broken_lines=no_broken_lines()))
 
 

@@ -47,6 +47,7 @@ def watch_folder(
     *,
     ingest: Callable[[Path], str],
     wait: Callable[[], bool],
+    is_stopped: Callable[[], bool],
     memory: Path,
     is_once: bool = False,
 ) -> Iterator[WatchedFile]:
@@ -59,6 +60,7 @@ def watch_folder(
         folder: what is watched; folders in it and hidden files are not.
         ingest: ingests a file and returns its batch.
         wait: waits until the next look and returns whether to go on.
+        is_stopped: whether to end before the next file.
         memory: file that remembers what became of each content, also over a restart.
         is_once: whether to end after one round.
 
@@ -72,6 +74,8 @@ def watch_folder(
     while wait():
         now = _look(folder)
         for path, state in now.items():
+            if is_stopped():
+                return
             if before.get(path) != state or seen.get(path) == state:
                 continue
             found = _take_up(path, ingest=ingest, memory=memory)

@@ -38,7 +38,9 @@ class Watched:
             left.pop(0)()
             return True
 
-        found = watch_folder(self.folder, ingest=self.ingest, wait=wait, memory=self.memory, **options)
+        found = watch_folder(
+            self.folder, ingest=self.ingest, wait=wait, memory=self.memory, **({"is_stopped": bool} | options)
+        )
         return [(item.path.name, item.outcome, item.message) for item in found]
 
 
@@ -96,7 +98,14 @@ def test_watch_folder_once_ends_after_one_round(watched):
     assert len(watched.run(nothing, lambda: watched.write("two", at=2), nothing, is_once=True)) == 1
 
 
+def test_watch_folder_stopped_between_files_leaves_the_others(watched):
+    for name in ("sales.csv", "stock.csv"):
+        watched.write("one", name=name)
+    watched.run(nothing, is_stopped=lambda: len(watched.ingested) == 1)
+    assert [name for name, _ in watched.ingested] == ["sales.csv"]
+
+
 def test_watch_folder_missing_folder_is_refused(tmp_path):
-    missing = watch_folder(tmp_path / "none", ingest=str, wait=lambda: False, memory=tmp_path / "m.json")
+    missing = watch_folder(tmp_path / "none", ingest=str, wait=bool, is_stopped=bool, memory=tmp_path / "m.json")
     with pytest.raises(DataError, match="no folder that could be watched"):
         next(missing)

@@ -182,7 +182,7 @@ def identify_source(request: SourceRequest, params: Params) -> dict[str, Any]:
     try:
         contents = [
             (
-                name if request.format in _LAYOUTS else table_of(name, request).name,
+                _role_of(name, request),
                 request.digests.get(name) or sha256_of(path),
             )
             for name, path in request.files.items()
@@ -190,6 +190,13 @@ def identify_source(request: SourceRequest, params: Params) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{error.filename} can't be read: {error.strerror}.") from error
     return {"format": request.format.value, "mapping": request.mapping.identity(), "contents": sorted(contents)}
+
+
+def _role_of(name: str, request: SourceRequest) -> str:
+    """Return what a file is within its source; where it lies and what people call it decides nothing."""
+    if request.format not in _LAYOUTS:
+        return table_of(name, request).name
+    return name if len(_LAYOUTS[request.format].files) > 1 else ""
 
 
 def open_source(request: SourceRequest, params: Params, *, part_rows: int = PART_ROWS) -> OpenedSource:

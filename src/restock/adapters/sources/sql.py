@@ -60,7 +60,9 @@ def read_url(text: str) -> str:
     return value
 
 
-def spool_query(url: str, query: str, *, folder: Path, chunk_rows: int = _CHUNK_ROWS) -> SpooledQuery:
+def spool_query(
+    url: str, query: str, *, folder: Path, chunk_rows: int = _CHUNK_ROWS, part_rows: int = PART_ROWS
+) -> SpooledQuery:
     """Run a query in a read-only transaction and write its rows to `folder`, chunk by chunk.
 
     Args:
@@ -68,6 +70,7 @@ def spool_query(url: str, query: str, *, folder: Path, chunk_rows: int = _CHUNK_
         query: the SELECT.
         folder: empty.
         chunk_rows: rows that are fetched at a time.
+        part_rows: about how many rows a file holds.
 
     Raises:
         ConfigurationError: the URL is none, or its driver is not installed.
@@ -92,7 +95,7 @@ def spool_query(url: str, query: str, *, folder: Path, chunk_rows: int = _CHUNK_
             result = reading.execute(sa.text(query.replace(":", r"\:")))
             if not result.returns_rows:
                 raise DataError("--query returns no rows. Give a SELECT.")
-            spooled = _spool(result, name=name, folder=folder, chunk_rows=chunk_rows)
+            spooled = _spool(result, name=name, folder=folder, chunk_rows=chunk_rows, part_rows=part_rows)
             connection.rollback()
     except SQLAlchemyError as error:
         shown = _without_secrets(str(getattr(error, "orig", None) or error), url)
@@ -122,7 +125,7 @@ def _without_secrets(text: str, url: str) -> str:
     return text
 
 
-def _spool(result: Any, *, name: str, folder: Path, chunk_rows: int) -> SpooledQuery:
+def _spool(result: Any, *, name: str, folder: Path, chunk_rows: int, part_rows: int) -> SpooledQuery:
     """Write the rows of a result and return what they came to."""
     columns = [str(column) for column in result.keys()]  # noqa: SIM118  (a result is no dict)
     repeated = sorted({column for column in columns if columns.count(column) > 1})
@@ -130,20 +133,26 @@ def _spool(result: Any, *, name: str, folder: Path, chunk_rows: int) -> SpooledQ
         raise DataError(f"the query returns the column {', '.join(repeated)} more than once. Rename with AS.")
     folder.mkdir(parents=True, exist_ok=True)
     # Databases return the same rows in any order: the sum of their digests does not depend on it.
-    total, n_rows, number = 0, 0, 0
-    while True:
-        rows = [tuple(row) for row in result.fetchmany(chunk_rows)]
-        if not rows and number:
-            break
-        _as_frame(columns, rows).write_parquet(folder / f"{number:06d}.parquet")
+    total, n_rows, n_files = 0, 0, 0
+    chunks: list[pl.DataFrame] = []
+    while rows := [tuple(row) for row in result.fetchmany(chunk_rows)]:
         for row in rows:
             total += int.from_bytes(hashlib.sha256(repr(row).encode()).digest(), "big")
-        n_rows, number = n_rows + len(rows), number + 1
-        if not rows:
-            break
+        n_rows += len(rows)
+        chunks.append(_as_frame(columns, rows))
+        if sum(chunk.height for chunk in chunks) >= part_rows:
+            _write_chunks(chunks, folder / f"{n_files:06d}.parquet")
+            chunks, n_files = [], n_files + 1
+    if chunks or not n_files:
+        _write_chunks(chunks or [_as_frame(columns, [])], folder / f"{n_files:06d}.parquet")
     identity = f"{columns}\n{n_rows}\n{total % (1 << 256):x}"
     digest = hashlib.sha256(identity.encode()).hexdigest()
     return SpooledQuery(name=name, folder=folder, digest=digest, n_rows=n_rows)
+
+
+def _write_chunks(chunks: Sequence[pl.DataFrame], path: Path) -> None:
+    """Write chunks as one file; a column that is null, or whole numbers, in one of them takes the others' type."""
+    pl.concat(chunks, how="vertical_relaxed").write_parquet(path)
 
 
 def _as_frame(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from restock.errors import DataError
 
@@ -160,7 +160,7 @@ def open_text_file(text_file: TextFile, *, budget: UnpackBudget) -> Iterator[Unp
         raise DataError(f"{file} can't be read: {error}.") from error
     with packed:
         if text_file.member is not None:
-            with zipfile.ZipFile(packed) as archive, archive.open(text_file.member) as source:
+            with zipfile.ZipFile(packed) as archive, _open_member(archive, text_file) as source:
                 yield UnpackedStream(source, packed, text_file, budget)  # type: ignore[arg-type]
         elif path.suffix.lower() == ".gz":
             with gzip.GzipFile(fileobj=packed) as source:
@@ -168,6 +168,13 @@ def open_text_file(text_file: TextFile, *, budget: UnpackBudget) -> Iterator[Unp
         else:
             _require_text(packed, file=file)
             yield UnpackedStream(packed, packed, text_file, budget)
+
+
+def _open_member(archive: zipfile.ZipFile, text_file: TextFile) -> IO[bytes]:
+    try:
+        return archive.open(str(text_file.member))
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{text_file.file} can't be read: {error}. Unpack the archive first.") from error
 
 
 def _require_text(packed: BinaryIO, *, file: str) -> None:

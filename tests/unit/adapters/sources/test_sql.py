@@ -40,7 +40,7 @@ def request_for(spooled, table="sales"):
 
 
 def test_spool_query_rows_become_the_table_part_by_part(till, tmp_path):
-    request = request_for(spool_query(till, QUERY, folder=tmp_path / "rows", chunk_rows=30))
+    request = request_for(spool_query(till, QUERY, folder=tmp_path / "rows", chunk_rows=15, part_rows=30))
     parts = list(open_source(request, PARAMS).parts)
     assert [part.n_rows for part in parts] == [30, 30, 30, 10]
     assert parts[3].frame["__line"].to_list() == list(range(91, 101))
@@ -50,7 +50,9 @@ def test_spool_query_rows_become_the_table_part_by_part(till, tmp_path):
 
 def test_spool_query_same_rows_in_another_order_are_the_same_batch(till, tmp_path):
     digests = {
-        spool_query(till, f"{QUERY} ORDER BY sold {order}", folder=tmp_path / order, chunk_rows=size).digest
+        spool_query(
+            till, f"{QUERY} ORDER BY sold {order}", folder=tmp_path / order, chunk_rows=size, part_rows=size
+        ).digest
         for order, size in (("ASC", 30), ("DESC", 1000))
     }
     assert len(digests) == 1
@@ -58,6 +60,12 @@ def test_spool_query_same_rows_in_another_order_are_the_same_batch(till, tmp_pat
     assert other.digest not in digests
     batches = {name_batch(identify_source(request_for(other, table), PARAMS)) for table in ("sales", "stock")}
     assert len(batches) == 2
+
+
+def test_spool_query_column_that_begins_with_nulls_takes_the_later_type(till, tmp_path):
+    query = "SELECT article AS sku, CASE WHEN sold > 60 THEN sold / 2.0 END AS price FROM till ORDER BY sold"
+    spooled = spool_query(till, query, folder=tmp_path / "rows", chunk_rows=20)
+    assert pl.read_parquet(spooled.folder)["price"].to_list()[60:62] == [None, 30.5]
 
 
 def test_spool_query_no_rows_are_told_as_such(till, tmp_path):
