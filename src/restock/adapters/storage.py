@@ -99,7 +99,7 @@ def write_table(frame: pl.DataFrame, table: Table, path: Path) -> None:
 class TableWriter:
     """A parquet file that grows by row groups, beside its place until it is whole; the same parts give the same bytes.
 
-    Either `finish` or `discard` must follow.
+    Without `finish` it keeps its temporary name, and whoever owns the folder removes it.
     """
 
     def __init__(self, table: Table, path: Path) -> None:
@@ -129,11 +129,6 @@ class TableWriter:
         sync_file(self._temporary)
         self._temporary.replace(self._path)
         sync_directory(self._path.parent)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 def _to_arrow(frame: pl.DataFrame) -> Any:

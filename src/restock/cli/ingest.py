@@ -225,6 +225,8 @@ def _show_examined(examined: ExaminedBatch, *, as_json: bool) -> None:
 
 def _describe(examined: ExaminedTable) -> dict[str, Any]:
     """Return a table of a dry run, ready for JSON."""
+    from restock.operations.batch_report import hint_at_rules
+
     return {
         "columns": examined.raw.origins,
         "ignored": list(examined.raw.ignored),
@@ -232,6 +234,7 @@ def _describe(examined: ExaminedTable) -> dict[str, Any]:
         "rows": examined.n_rows,
         "rejected_rows": examined.n_rejected_rows,
         "rejected_by_rule": examined.rejected_by_rule,
+        "hints": hint_at_rules(examined),
         "first_rows": examined.first_accepted.to_dicts(),
     }
 

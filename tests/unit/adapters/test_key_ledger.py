@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restock.adapters.key_ledger import KeyLedger
@@ -56,6 +56,7 @@ def test_find_repeats_key_of_one_column_is_shown_plain(tmp_path):
     assert found.examples == ("S1",)
 
 
+@settings(deadline=None, max_examples=40)
 @given(parts=st.lists(st.lists(st.integers(0, 6), max_size=6), min_size=2, max_size=4))
 def test_find_repeats_agrees_with_a_plain_count(tmp_path_factory, parts):
     found = ledger_of(tmp_path_factory.mktemp("ledger") / "keys", *(part(*keys) for keys in parts))

@@ -88,6 +88,9 @@ def spool_query(
             "Expected such as postgresql+psycopg://user@host/database or sqlite:///file.db."
         ) from None
     name = f"{parsed.get_backend_name()}:{parsed.host or ''}/{Path(parsed.database or '').name}"
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        # SQLite would make an empty one.
+        raise DataError(f"{name} is not there. Give the path of an existing database, such as sqlite:////data/till.db.")
     try:
         with engine.connect() as connection:
             reading = _begin_reading(connection, parsed.get_backend_name())

@@ -107,6 +107,12 @@ def test_spool_query_url_that_is_none_is_refused_without_its_password(tmp_path, 
     assert "hunter2-pw" not in str(caught.value)
 
 
+def test_spool_query_missing_sqlite_file_is_not_made(tmp_path):
+    with pytest.raises(DataError, match=r"sqlite:/none.db is not there"):
+        spool_query(f"sqlite:///{tmp_path}/none.db", "SELECT 1", folder=tmp_path / "rows")
+    assert not (tmp_path / "none.db").exists()
+
+
 def test_read_url_variable_is_read_and_a_missing_one_named(monkeypatch):
     monkeypatch.setenv("TILL_URL", "sqlite:///till.db")
     assert read_url("env:TILL_URL") == "sqlite:///till.db"
