@@ -159,6 +159,8 @@ def _watch(
     as_json: bool,
 ) -> None:
     """Ingest what comes into a folder until a signal ends it; a file that is under way is finished first."""
+    from restock.adapters.batch_files import name_batch
+    from restock.adapters.sources.mapping import read_mapping
     from restock.operations.ingest import ingest_source
     from restock.operations.watch_folder import MEMORY_FILE, watch_folder
 
@@ -169,6 +171,8 @@ def _watch(
             return ingest_source(request, params, data_dir=settings.data_dir, now=datetime.now(UTC)).batch
 
     memory = settings.data_dir / "reports" / "ingest" / MEMORY_FILE
+    columns = read_mapping(mapping).identity() if mapping else {}
+    reading = name_batch({"table": table, "mapping": columns, "params": params.ingest.model_dump(mode="json")})
     with stop_on_signals() as stop:
         messages.print(f"watching {folder}; Ctrl-C ends it", highlight=False)
         found = watch_folder(
@@ -177,6 +181,7 @@ def _watch(
             wait=lambda: not stop.wait(every),
             is_stopped=stop.is_set,
             memory=memory,
+            reading=reading,
             is_once=is_once,
         )
         for file in found:

@@ -49,6 +49,7 @@ def watch_folder(
     wait: Callable[[], bool],
     is_stopped: Callable[[], bool],
     memory: Path,
+    reading: str = "",
     is_once: bool = False,
 ) -> Iterator[WatchedFile]:
     """Yield every file of a folder as it is taken up; ends when `wait` says so, or after one round.
@@ -62,6 +63,7 @@ def watch_folder(
         wait: waits until the next look and returns whether to go on.
         is_stopped: whether to end before the next file.
         memory: file that remembers what became of each content, also over a restart.
+        reading: names how files are read; a content that is read otherwise is taken up again.
         is_once: whether to end after one round.
 
     Raises:
@@ -78,7 +80,7 @@ def watch_folder(
                 return
             if before.get(path) != state or seen.get(path) == state:
                 continue
-            found = _take_up(path, ingest=ingest, memory=memory)
+            found = _take_up(path, ingest=ingest, memory=memory, reading=reading)
             seen[path] = state
             if found is not None:
                 yield found
@@ -102,10 +104,10 @@ def _look(folder: Path) -> _Look:
     return found
 
 
-def _take_up(path: Path, *, ingest: Callable[[Path], str], memory: Path) -> WatchedFile | None:
+def _take_up(path: Path, *, ingest: Callable[[Path], str], memory: Path, reading: str) -> WatchedFile | None:
     """Return what became of a file, or null where its content was taken up before."""
     try:
-        content = f"{path.name} {sha256_of(path)}"
+        content = " ".join([path.name, sha256_of(path), *([reading] if reading else [])])
     except OSError as error:
         logger.warning("%s can't be read: %s", path, error)
         return None

@@ -87,6 +87,12 @@ def test_watch_folder_refused_file_is_reported_once_also_over_a_restart(watched)
     assert watched.run(nothing, lambda: watched.write("good", at=2), nothing)[0][1] is WatchOutcome.INGESTED
 
 
+def test_watch_folder_refused_file_is_tried_again_when_it_is_read_otherwise(watched):
+    watched.write("bad")
+    watched.run(nothing, reading="one mapping")
+    assert len(watched.run(nothing, reading="another mapping")) == 1
+
+
 def test_watch_folder_other_and_hidden_files_are_left_alone(watched):
     for name in ("readme.md", ".sales.csv", "sales.csv.part"):
         watched.write("one", name=name)
