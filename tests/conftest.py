@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -110,3 +110,12 @@ def with_other_future() -> Callable[..., DemandPanel]:
         return replace(panel, **changed)
 
     return change
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """Yield the URL of a private PostgreSQL cluster; for tests marked `real`."""
+    from tests.real_parts import run_postgresql
+
+    with run_postgresql() as url:
+        yield url

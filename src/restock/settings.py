@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         default=None, description="Airflow run (dag/run id) that started this; kept with MLflow runs and versions."
     )
     max_body_bytes: int = Field(default=2_000_000, ge=1_000, description="Largest request body a service reads.")
+    max_unpacked_bytes: int = Field(
+        default=8 << 30, ge=1_000, description="Most bytes that one source may unpack or be fetched to."
+    )
     reload_seconds: float = Field(
         default=1.0, gt=0, le=3600, description="How often a service looks for a newly promoted version."
     )

@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from restock.adapters.batch_files import read_batches
-from restock.adapters.sources.formats import SourceFormat, build_request
+from restock.adapters.sources.formats import build_request
+from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.storage import checksums_of, read_json, read_table
 from restock.adapters.workspace import create_workspace
 from restock.errors import BatchRefusedError, DataError, NotFoundError
@@ -87,7 +88,7 @@ def test_ingest_source_few_bad_rows_are_kept_as_rejected(tmp_path):
     ("text", "match"),
     [
         (sales_text(extra=["E,L1,2024-05-01,x"] * 4), r"of 128 rows \(3.12%\) are rejected, more than the 2.00%"),
-        (sales_text(header="article,location,date,units_sold"), "a required column is missing: table sales needs sku"),
+        (sales_text(header="code,location,date,units_sold"), "a required column is missing: table sales needs sku"),
         (sales_text(extra=["A,L1,2024-05-01,1"]), r"1 rows repeat a key .*sales.csv, line 126"),
         (sales_text(extra=["A,L1,2024-06-02,1"]), r"1 rows have date in the future: sales.csv, line 126"),
     ],

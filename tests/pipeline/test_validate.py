@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from restock.adapters.batch_files import read_batches
 from restock.adapters.sources.formats import build_request
 from restock.adapters.storage import checksums_of, read_json, read_table
 from restock.errors import BatchRefusedError, DataError, NotFoundError
@@ -62,6 +63,29 @@ def test_run_validate_later_batch_supersedes_by_key(tmp_path):
     figures = run_validate(data, PARAMS, today=TODAY)
     assert validated(data, SALES)["units_sold"].to_list() == [1, 9, 1]
     assert figures["superseded_rows"] == 1
+
+
+def test_run_validate_corrected_and_late_rows_count_and_the_old_ones_are_kept(tmp_path):
+    data = tmp_path / "data"
+    bring(data, tmp_path / "one", sales=sales("A,L,2024-05-01,1", "A,L,2024-05-03,3"))
+    (first,) = read_batches(data)
+    before = checksums_of(data / "raw" / first["id"])
+    # A correction of the 3rd, and the 2nd, which comes late.
+    bring(data, tmp_path / "two", sales=sales("A,L,2024-05-03,30", "A,L,2024-05-02,2"))
+    figures = run_validate(data, PARAMS, today=TODAY)
+    assert validated(data, SALES).select("date", "units_sold").rows() == [
+        (date(2024, 5, 1), 1.0),
+        (date(2024, 5, 2), 2.0),
+        (date(2024, 5, 3), 30.0),
+    ]
+    assert (figures["superseded_rows"], figures["rows"]["sales"]) == (1, 3)
+    assert read_json(data / "reports" / "validation.json")["superseded_rows"] == 1
+    assert checksums_of(data / "raw" / first["id"]) == before
+    old = read_table(data / "raw" / first["id"] / "sales.parquet", SALES)
+    assert old.filter(date=date(2024, 5, 3))["units_sold"].to_list() == [3.0]
+    # The same correction again is the same batch: nothing is superseded twice.
+    bring(data, tmp_path / "three", sales=sales("A,L,2024-05-03,30", "A,L,2024-05-02,2"))
+    assert run_validate(data, PARAMS, today=TODAY) == figures
 
 
 def test_run_validate_unknown_sku_is_a_warning_and_a_figure(tmp_path, caplog):

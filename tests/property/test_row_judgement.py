@@ -7,7 +7,7 @@ import io
 from datetime import date
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restock.adapters.sources.delimited import read_delimited
@@ -43,6 +43,8 @@ def read(folder, text):
     return read_delimited(path, SALES, mapping=SourceMapping(separator=","), file="sales.csv")
 
 
+# No deadline: a busy machine takes longer to open a file, which is not what is tested.
+@settings(deadline=None)
 @given(rows=files)
 def test_every_row_is_accepted_or_rejected_exactly_once(tmp_path_factory, rows):
     raw = read(tmp_path_factory.mktemp("rows"), write_csv(rows, csv.QUOTE_ALL))
@@ -56,6 +58,7 @@ def test_every_row_is_accepted_or_rejected_exactly_once(tmp_path_factory, rows):
     assert not judged.accepted.select(SALES.key).is_duplicated().any()
 
 
+@settings(deadline=None)
 @given(rows=files)
 def test_accepted_rows_keep_every_rule_and_are_accepted_again_unchanged(tmp_path_factory, rows):
     raw = read(tmp_path_factory.mktemp("rows"), write_csv(rows, csv.QUOTE_ALL))
@@ -71,6 +74,7 @@ def test_accepted_rows_keep_every_rule_and_are_accepted_again_unchanged(tmp_path
 plain = st.text("abc019-. ", min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.lists(plain, min_size=2, max_size=7), min_size=1, max_size=20))
 def test_fast_and_exact_reading_agree_where_nothing_is_quoted(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("rows")

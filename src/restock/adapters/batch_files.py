@@ -14,11 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from restock.adapters.storage import read_json, sha256_of, sync_directory, write_json, write_table
+from restock.adapters.storage import read_json, sha256_of, sync_directory, write_json
 from restock.adapters.workspace import run_dvc
 from restock.errors import DataError, NotFoundError
-from restock.schema import Table
-from restock.tables import REJECTED
 
 BATCH_FILE = "batch.json"
 BATCH_LIST = "batches.json"
@@ -116,8 +114,7 @@ def write_batch(
     data_dir: Path,
     batch: str,
     *,
-    frames: Mapping[str, pl.DataFrame],
-    tables: Mapping[str, Table],
+    staged: Path,
     description: Mapping[str, Any],
     after_step: Callable[[str], None],
 ) -> None:
@@ -126,8 +123,7 @@ def write_batch(
     Args:
         data_dir: the workspace's data.
         batch: its name.
-        frames: accepted rows by table.
-        tables: the declarations, by name.
+        staged: folder with a whole parquet file of accepted rows for every table; they are moved.
         description: what batch.json says beside the tables' rows and checksums.
         after_step: called with "written" before the folder gets its name, and with "renamed" after it.
     """
@@ -138,8 +134,8 @@ def write_batch(
         shutil.rmtree(stale)
     temporary = folder.parent / f".{batch}.tmp"
     temporary.mkdir()
-    for name, frame in frames.items():
-        write_table(frame, tables[name], temporary / f"{name}.parquet")
+    for path in sorted(staged.glob("*.parquet")):
+        path.rename(temporary / path.name)
     write_json(temporary / BATCH_FILE, {**description, "tables": describe_tables(temporary)})
     sync_directory(temporary)
     after_step("written")
@@ -166,15 +162,25 @@ def remove_batch(data_dir: Path, batch: str) -> None:
     shutil.rmtree(folder)
 
 
-def write_rejected(data_dir: Path, batch: str, rejected: Mapping[str, pl.DataFrame]) -> None:
-    """Write the rejected rows of every table that has some, in place of those of an earlier try."""
+def write_rejected(data_dir: Path, batch: str, *, staged: Path) -> None:
+    """Put the staged files of rejected rows in place of those of an earlier try.
+
+    Args:
+        data_dir: the workspace's data.
+        batch: its name.
+        staged: folder with a whole parquet file for every table that has rejected rows; they are moved.
+    """
     folder = rejected_folder(data_dir, batch)
-    for name, frame in rejected.items():
-        path = folder / f"{name}.parquet"
-        if frame.height:
-            write_table(frame, REJECTED, path)
-        else:
-            path.unlink(missing_ok=True)
+    found = sorted(staged.glob("*.parquet"))
+    if folder.is_dir():
+        for stale in folder.glob("*.parquet"):
+            if stale.name not in {path.name for path in found}:
+                stale.unlink()
+    for path in found:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.replace(folder / path.name)
+    if found:
+        sync_directory(folder)
 
 
 def write_truth(data_dir: Path, batch: str, truth: Mapping[str, pl.DataFrame]) -> None:

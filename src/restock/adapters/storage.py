@@ -96,6 +96,46 @@ def write_table(frame: pl.DataFrame, table: Table, path: Path) -> None:
     sync_directory(path.parent)
 
 
+class TableWriter:
+    """A parquet file that grows by row groups, beside its place until it is whole; the same parts give the same bytes.
+
+    Without `finish` it keeps its temporary name, and whoever owns the folder removes it.
+    """
+
+    def __init__(self, table: Table, path: Path) -> None:
+        """Begin an empty file that will be `path`; its folder is made."""
+        from pyarrow import parquet
+
+        self._table, self._path = table, path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        schema = _to_arrow(table.empty()).schema
+        self._writer = parquet.ParquetWriter(self._temporary, schema, compression="zstd")
+        self.n_rows = 0
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Write rows as the next row group.
+
+        Raises:
+            ValueError: `frame` is not of the table.
+        """
+        if frame.height:
+            self._writer.write_table(_to_arrow(self._table.conform(frame)))
+            self.n_rows += frame.height
+
+    def finish(self) -> None:
+        """Make the file whole and durable, and give it its name."""
+        self._writer.close()
+        sync_file(self._temporary)
+        self._temporary.replace(self._path)
+        sync_directory(self._path.parent)
+
+
+def _to_arrow(frame: pl.DataFrame) -> Any:
+    """Return a frame as Arrow, in types that every reader of parquet knows."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
 def read_table(path: Path, table: Table) -> pl.DataFrame:
     """Return the rows of a parquet file as `table`.
 

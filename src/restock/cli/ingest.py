@@ -11,25 +11,22 @@ import typer
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from restock.cli.console import messages, output, print_json
+from restock.cli.console import messages, output, print_json, show_progress
+from restock.cli.sources import open_request, stop_on_signals
 from restock.errors import ConfigurationError
-from restock.params import read_params
-from restock.settings import read_settings
+from restock.params import Params, read_params
+from restock.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from restock.adapters.sources.formats import SourceRequest
     from restock.adapters.sources.raw_table import RawTable
-    from restock.operations.ingest import ExaminedBatch
-    from restock.operations.row_judgement import JudgedTable
-
-_SHOWN_ROWS = 5
-_SHOWN_REJECTED = 5
+    from restock.operations.examination import ExaminedTable
+    from restock.operations.ingest import ExaminedBatch, IngestedBatch
 
 
 def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Files, or a folder; `demo` is the simulated company."),
+        typer.Argument(metavar="[SOURCE]...", help="Files, URLs or a folder; `demo` is the simulated company."),
     ] = None,
     table: Annotated[
         str | None, typer.Option(help="Table that the files hold, such as sales. Default: told by each file's name.")
@@ -39,8 +36,17 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     ] = None,
     source_format: Annotated[
         str | None,
-        typer.Option("--format", help="csv, parquet, freshretailnet, m5 or demo. Default: told by the names."),
+        typer.Option("--format", help="csv, parquet, xlsx, m5, ... Default: told by the names."),
     ] = None,
+    sql: Annotated[
+        str | None, typer.Option(help="URL of a database (SQLAlchemy's), or env:NAME of the variable that holds it.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="SELECT whose rows --table holds; with --sql.")] = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="Folder to watch: files that stand still are ingested; nothing is moved.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.01, help="Seconds between two looks at the watched folder.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="Take up what stands still now, and end; with --watch.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be read; write nothing.")] = False,
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Write data/manifest.json for `dvc repro`; takes no source.")
@@ -57,31 +63,68 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
       restock ingest sales.csv
       restock ingest till_export.csv --table sales --mapping till.yaml --dry-run
       restock ingest folder_with_tables/
+      restock ingest s3://bucket/sales.csv.gz
+      restock ingest --sql env:TILL_URL --query "SELECT * FROM daily_sales" --table sales
+      restock ingest --watch inbox/ --every 60
       restock ingest demo
 
     Next: dvc repro
     """  # noqa: D301  (Typer's \b keeps the lines apart)
     settings = read_settings()
     params = read_params(settings.params_file)
-    now = datetime.now(UTC)
+    options = {"table": table, "mapping": mapping, "source_format": source_format, "sql": sql, "query": query}
     if manifest:
-        if sources or table or mapping or source_format or dry_run:
+        if sources or dry_run or watch or any(options.values()):
             raise ConfigurationError("--manifest lists what is ingested already. Leave sources and other options out.")
-        from restock.pipeline.ingest import run_ingest
-
-        written = run_ingest(settings.data_dir, params, now=now)
-        if as_json:
-            print_json(written)
-        else:
-            messages.print(f"manifest: {len(written['batches'])} batches", highlight=False)
+        _write_manifest(settings, params, as_json=as_json)
+        return
+    if watch is not None:
+        if sources or dry_run or sql or query or source_format:
+            raise ConfigurationError("--watch takes its files from the folder. Leave sources and other options out.")
+        _watch(watch, settings, params, table=table, mapping=mapping, every=every, is_once=once, as_json=as_json)
         return
     from restock.operations.ingest import examine_source, ingest_source
 
-    request = _read_request(sources or [], table=table, mapping=mapping, source_format=source_format)
+    now = datetime.now(UTC)
+    with (
+        open_request(
+            sources or [],
+            settings,
+            table=table,
+            mapping=mapping,
+            source_format=source_format,
+            sql=sql,
+            query=query,
+        ) as request,
+        show_progress("reading, MB") as advance,
+    ):
+
+        def show_bytes(done: int, total: int) -> None:
+            advance(done // 1_000_000, total // 1_000_000)
+
+        if dry_run:
+            examined = examine_source(request, params, now=now, on_progress=show_bytes)
+        else:
+            ingested = ingest_source(request, params, data_dir=settings.data_dir, now=now, on_progress=show_bytes)
     if dry_run:
-        _show_examined(examine_source(request, params, now=now), as_json=as_json)
-        return
-    done = ingest_source(request, params, data_dir=settings.data_dir, now=now)
+        _show_examined(examined, as_json=as_json)
+    else:
+        _show_done(ingested, as_json=as_json)
+
+
+def _write_manifest(settings: Settings, params: Params, *, as_json: bool) -> None:
+    """Write the manifest and say how many batches it lists."""
+    from restock.pipeline.ingest import run_ingest
+
+    written = run_ingest(settings.data_dir, params, now=datetime.now(UTC))
+    if as_json:
+        print_json(written)
+    else:
+        messages.print(f"manifest: {len(written['batches'])} batches", highlight=False)
+
+
+def _show_done(done: IngestedBatch, *, as_json: bool) -> None:
+    """Print what became of a source."""
     if as_json:
         print_json(
             {
@@ -105,52 +148,79 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     messages.print("next: dvc repro", highlight=False)
 
 
-def _read_request(
-    sources: list[str], *, table: str | None, mapping: Path | None, source_format: str | None
-) -> SourceRequest:
-    """Return the request that the options describe."""
-    from restock.adapters.sources.formats import SourceFormat, build_request
+def _watch(
+    folder: Path,
+    settings: Settings,
+    params: Params,
+    *,
+    table: str | None,
+    mapping: Path | None,
+    every: float,
+    is_once: bool,
+    as_json: bool,
+) -> None:
+    """Ingest what comes into a folder until a signal ends it; a file that is under way is finished first."""
+    from restock.adapters.batch_files import name_batch
     from restock.adapters.sources.mapping import read_mapping
+    from restock.operations.ingest import ingest_source
+    from restock.operations.watch_folder import MEMORY_FILE, watch_folder
 
-    if source_format is not None and source_format not in set(SourceFormat):
-        raise ConfigurationError(f"--format must be one of {', '.join(SourceFormat)}, got {source_format!r}.")
-    chosen = SourceFormat(source_format) if source_format else None
-    if sources == [SourceFormat.DEMO.value] and not Path(sources[0]).exists():
-        chosen, sources = chosen or SourceFormat.DEMO, []
-    return build_request(
-        [Path(source) for source in sources],
-        source_format=chosen,
-        table=table,
-        mapping=read_mapping(mapping) if mapping else None,
-    )
+    def ingest_file(path: Path) -> str:
+        with open_request(
+            [str(path)], settings, table=table, mapping=mapping, source_format=None, sql=None, query=None
+        ) as request:
+            return ingest_source(request, params, data_dir=settings.data_dir, now=datetime.now(UTC)).batch
+
+    memory = settings.data_dir / "reports" / "ingest" / MEMORY_FILE
+    columns = read_mapping(mapping).identity() if mapping else {}
+    reading = name_batch({"table": table, "mapping": columns, "params": params.ingest.model_dump(mode="json")})
+    with stop_on_signals() as stop:
+        messages.print(f"watching {folder}; Ctrl-C ends it", highlight=False)
+        found = watch_folder(
+            folder,
+            ingest=ingest_file,
+            wait=lambda: not stop.wait(every),
+            is_stopped=stop.is_set,
+            memory=memory,
+            reading=reading,
+            is_once=is_once,
+        )
+        for file in found:
+            if as_json:
+                print_json({"file": str(file.path), "outcome": file.outcome.value, "message": file.message})
+            else:
+                output.print(f"{file.path.name} {file.outcome}: {file.message}", markup=False, highlight=False)
+    messages.print("watching ended", highlight=False)
 
 
 def _show_examined(examined: ExaminedBatch, *, as_json: bool) -> None:
     """Print what a source would be read as."""
-    tables = list(zip(examined.raw, examined.judged, strict=True))
+    from restock.operations.batch_report import hint_at_rules
+
     if as_json:
         print_json(
             {
                 "batch": examined.batch,
                 "status": "would be refused" if examined.reasons else "would be accepted",
                 "reasons": list(examined.reasons),
-                "tables": {raw.table.name: _describe(raw, judged) for raw, judged in tables},
+                "tables": {item.table.name: _describe(item) for item in examined.tables},
             }
         )
         return
-    for raw, judged in tables:
-        _print_columns(raw)
-        if judged.accepted.height:
-            _print_frame(judged.accepted.head(_SHOWN_ROWS), title=f"first rows of {raw.table.name}")
+    for item in examined.tables:
+        _print_columns(item.raw)
+        if item.n_accepted:
+            _print_frame(item.first_accepted, title=f"first rows of {item.table.name}")
         output.print(
-            f"{raw.table.name}: {judged.parsed.height:,} rows, {judged.n_rejected_rows:,} would be rejected",
-            highlight=False,
+            f"{item.table.name}: {item.n_rows:,} rows, {item.n_rejected_rows:,} would be rejected", highlight=False
         )
-        if judged.rejected.height:
-            shown = judged.rejected.head(_SHOWN_REJECTED).select("file", "line", "column", "value", "reason", "rule")
+        if item.rejected_by_rule:
+            shown = item.first_rejected.select("file", "line", "column", "value", "reason", "rule")
             _print_frame(shown, title="rejected, the first ones")
-            for rule, count in judged.rejected_by_rule.items():
+            for rule, count in item.rejected_by_rule.items():
                 output.print(f"  {rule}: {count:,}", highlight=False)
+            for hint in hint_at_rules(item):
+                output.print(f"  {hint}", markup=False, highlight=False)
     if examined.reasons:
         output.print("[bold red]would be refused:[/]")
         for reason in examined.reasons:
@@ -159,16 +229,19 @@ def _show_examined(examined: ExaminedBatch, *, as_json: bool) -> None:
         output.print(f"[bold green]would be accepted[/] as batch {examined.batch}; nothing was written")
 
 
-def _describe(raw: RawTable, judged: JudgedTable) -> dict[str, Any]:
+def _describe(examined: ExaminedTable) -> dict[str, Any]:
     """Return a table of a dry run, ready for JSON."""
+    from restock.operations.batch_report import hint_at_rules
+
     return {
-        "columns": raw.origins,
-        "ignored": list(raw.ignored),
-        "missing": list(raw.missing_columns),
-        "rows": judged.parsed.height,
-        "rejected_rows": judged.n_rejected_rows,
-        "rejected_by_rule": judged.rejected_by_rule,
-        "first_rows": judged.accepted.head(_SHOWN_ROWS).to_dicts(),
+        "columns": examined.raw.origins,
+        "ignored": list(examined.raw.ignored),
+        "missing": list(examined.raw.missing_columns),
+        "rows": examined.n_rows,
+        "rejected_rows": examined.n_rejected_rows,
+        "rejected_by_rule": examined.rejected_by_rule,
+        "hints": hint_at_rules(examined),
+        "first_rows": examined.first_accepted.to_dicts(),
     }
 
 

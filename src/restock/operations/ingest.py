@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
 from restock.adapters import batch_files
+from restock.adapters.batch_stage import BatchStage, open_private_folder
 from restock.adapters.provenance import read_git_commit
-from restock.adapters.quality import SuiteResult, check_tables
+from restock.adapters.quality import SuiteChecker
 from restock.adapters.quality_report import render_quality_report
-from restock.adapters.sources.formats import SourceRequest, identify_source, read_source
-from restock.adapters.sources.raw_table import RawTable
+from restock.adapters.sources.formats import identify_source, open_source
+from restock.adapters.sources.raw_table import PART_ROWS, RawTable
+from restock.adapters.sources.requests import SourceRequest
 from restock.adapters.storage import read_json, write_json, write_text
 from restock.adapters.workspace import project_root
 from restock.errors import BatchRefusedError, DataError
-from restock.operations.batch_report import explain_refusal, report_table
-from restock.operations.row_judgement import JudgedTable, judge_rows
+from restock.operations.batch_report import explain_refusal, hint_at_rules, report_table
+from restock.operations.examination import ExaminedTable, examine_parts
 from restock.params import Params
 
 logger = logging.getLogger(__name__)
+
+# A line of the log for so many parts, about every 20 seconds.
+_LOGGED_PARTS = 10
 
 
 class BatchStatus(StrEnum):
@@ -39,35 +45,31 @@ class BatchStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminedBatch:
-    """A source, read and checked; nothing is written yet.
+    """A source, read and checked; nothing of it is in use yet.
 
     Attributes:
         batch: the name its content decides.
         request: what was read.
-        raw: its tables as they came.
-        judged: their rows, judged, in the same order.
-        checks: every table as a whole, by name.
+        tables: what its tables hold.
         truth: what only a simulator knows.
         reasons: why the batch is refused; empty where it is accepted.
     """
 
     batch: str
     request: SourceRequest
-    raw: tuple[RawTable, ...]
-    judged: tuple[JudgedTable, ...]
-    checks: dict[str, SuiteResult]
+    tables: tuple[ExaminedTable, ...]
     truth: dict[str, pl.DataFrame]
     reasons: tuple[str, ...]
 
     @property
     def n_rows(self) -> int:
         """Rows of the source, all tables together."""
-        return sum(judged.parsed.height for judged in self.judged)
+        return sum(examined.n_rows for examined in self.tables)
 
     @property
     def n_rejected_rows(self) -> int:
         """Rejected rows, all tables together."""
-        return sum(judged.n_rejected_rows for judged in self.judged)
+        return sum(examined.n_rejected_rows for examined in self.tables)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,46 +95,84 @@ def _ignore_step(_: str) -> None:
     """Do nothing after a step."""
 
 
-def examine_source(request: SourceRequest, params: Params, *, now: datetime) -> ExaminedBatch:
-    """Return a source, read and checked, and why it would be refused; writes nothing.
+def _ignore_progress(_done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def examine_source(
+    request: SourceRequest,
+    params: Params,
+    *,
+    now: datetime,
+    part_rows: int = PART_ROWS,
+    on_progress: Callable[[int, int], None] = _ignore_progress,
+) -> ExaminedBatch:
+    """Return a source, read and checked, and why it would be refused; writes nothing that stays.
 
     Args:
         request: what to read.
         params: the share of rows that may be rejected; the demo company's size and seed.
         now: the present, UTC; facts after its date are in the future.
+        part_rows: most rows that are in memory at a time.
+        on_progress: called with how many bytes of the files are read, and how many there are.
 
     Raises:
         DataError: a file can't be read as what it is meant to be, or there is no row at all.
         ConfigurationError: the mapping does not fit, or a suite differs from the contract.
     """
     batch = batch_files.name_batch(identify_source(request, params))
+    with TemporaryDirectory(prefix="restock-") as folder:
+        return _examine(
+            request,
+            params,
+            batch=batch,
+            now=now,
+            part_rows=part_rows,
+            on_progress=on_progress,
+            folder=Path(folder),
+            stage=None,
+        )
+
+
+def _examine(
+    request: SourceRequest,
+    params: Params,
+    *,
+    batch: str,
+    now: datetime,
+    part_rows: int,
+    on_progress: Callable[[int, int], None],
+    folder: Path,
+    stage: BatchStage | None,
+) -> ExaminedBatch:
+    """Return a source, read and checked; its rows go to `stage`, where there is one."""
     today = now.astimezone(UTC).date()
-    contents = read_source(request, params)
-    if not any(raw.n_rows for raw in contents.tables):
-        raise DataError(f"{', '.join(request.files)} holds a header and no rows; there is nothing to ingest.")
-    judged = tuple(judge_rows(raw, today=today) for raw in contents.tables)
     limit = params.ingest.max_rejected_share
-    checks = check_tables(
-        {item.table.name: item.parsed for item in judged},
-        {item.table.name: item.table for item in judged},
-        root=project_root(),
-        max_rejected_share=limit,
-        today=today,
+    opened = open_source(request, params, part_rows=part_rows)
+    truth = opened.truth
+    unread = [opened.parts]
+
+    def read_parts() -> Iterator[RawTable]:
+        return unread.pop() if unread else open_source(request, params, part_rows=part_rows).parts
+
+    total = request.total_bytes
+    n_rows, n_parts = 0, 0
+
+    def report_part(raw: RawTable) -> None:
+        nonlocal n_rows, n_parts
+        n_rows, n_parts = n_rows + raw.n_rows, n_parts + 1
+        on_progress(raw.bytes_read, total)
+        if n_parts % _LOGGED_PARTS == 0:
+            logger.info("batch %s: %d rows judged, %d of %d bytes read", batch, n_rows, raw.bytes_read, total)
+
+    checker = SuiteChecker(root=project_root(), max_rejected_share=limit, today=today)
+    tables = examine_parts(
+        read_parts, checker=checker, today=today, folder=folder / "keys", stage=stage, on_part=report_part
     )
-    reasons = [
-        reason
-        for raw, item in zip(contents.tables, judged, strict=True)
-        for reason in explain_refusal(raw, item, result=checks[item.table.name], max_rejected_share=limit)
-    ]
-    return ExaminedBatch(
-        batch=batch,
-        request=request,
-        raw=contents.tables,
-        judged=judged,
-        checks=checks,
-        truth=contents.truth,
-        reasons=tuple(reasons),
-    )
+    if not n_rows:
+        raise DataError(f"{', '.join(request.files)} holds a header and no rows; there is nothing to ingest.")
+    reasons = [reason for item in tables for reason in explain_refusal(item, max_rejected_share=limit)]
+    return ExaminedBatch(batch=batch, request=request, tables=tables, truth=truth, reasons=tuple(reasons))
 
 
 def ingest_source(
@@ -141,19 +181,24 @@ def ingest_source(
     *,
     data_dir: Path,
     now: datetime,
+    part_rows: int = PART_ROWS,
     after_step: Callable[[str], None] = _ignore_step,
+    on_progress: Callable[[int, int], None] = _ignore_progress,
 ) -> IngestedBatch:
     """Keep a source as a batch and return what became of it; the same content again changes nothing.
 
-    The order of writing is: report and rejected rows; truth; the batch's folder, written beside and renamed; DVC; the
-    list of batches. A crash between any two leaves the last good data in use, and the next call completes it.
+    Rows go part by part into a private folder of the workspace. The order of writing is then: report and rejected rows;
+    truth; the batch's folder, written beside and renamed; DVC; the list of batches. A crash between any two leaves the
+    last good data in use, and the next call completes it.
 
     Args:
         request: what to read.
         params: see `examine_source`.
         data_dir: the workspace's data.
         now: the present, UTC.
+        part_rows: most rows that are in memory at a time.
         after_step: called with the name of each step that is done, for tests that stop there.
+        on_progress: see `examine_source`.
 
     Raises:
         BatchRefusedError: the batch broke a critical expectation; its report and rejected rows are kept, nothing else.
@@ -165,28 +210,29 @@ def ingest_source(
     known = _complete_known(batch, data_dir=data_dir, after_step=after_step)
     if known is not None:
         return known
-    examined = examine_source(request, params, now=now)
-    report = _write_report(examined, data_dir=data_dir, now=now)
-    after_step("reported")
-    if examined.reasons:
-        raise BatchRefusedError(
-            f"batch {batch} is refused, the data in use stay as they were. {' '.join(examined.reasons)} "
-            f"Report: {report}."
+    with open_private_folder(data_dir, batch) as folder:
+        stage = BatchStage(folder)
+        examined = _examine(
+            request,
+            params,
+            batch=batch,
+            now=now,
+            part_rows=part_rows,
+            on_progress=on_progress,
+            folder=folder,
+            stage=stage,
         )
-    with batch_files.lock_batches(data_dir):
-        if not batch_files.batch_folder(data_dir, batch).is_dir():
-            batch_files.write_truth(data_dir, batch, examined.truth)
-            after_step("truth_written")
-            batch_files.write_batch(
-                data_dir,
-                batch,
-                frames={item.table.name: item.accepted for item in examined.judged},
-                tables={item.table.name: item.table for item in examined.judged},
-                description=_describe(examined, now=now),
-                after_step=after_step,
+        stage.finish()
+        report = _write_report(examined, data_dir=data_dir, now=now)
+        batch_files.write_rejected(data_dir, batch, staged=stage.rejected_folder)
+        after_step("reported")
+        if examined.reasons:
+            raise BatchRefusedError(
+                f"batch {batch} is refused, the data in use stay as they were. {' '.join(examined.reasons)} "
+                f"Report: {report}."
             )
-        _track_and_list(batch, data_dir=data_dir, after_step=after_step)
-    rows = {item.table.name: item.accepted.height for item in examined.judged}
+        _keep(examined, stage, data_dir=data_dir, now=now, after_step=after_step)
+    rows = {item.table.name: item.n_accepted for item in examined.tables}
     logger.info("ingested batch %s: %d rows, %d rejected", batch, sum(rows.values()), examined.n_rejected_rows)
     return IngestedBatch(
         batch=batch,
@@ -195,6 +241,25 @@ def ingest_source(
         n_rejected_rows=examined.n_rejected_rows,
         report=report,
     )
+
+
+def _keep(
+    examined: ExaminedBatch, stage: BatchStage, *, data_dir: Path, now: datetime, after_step: Callable[[str], None]
+) -> None:
+    """Give the staged rows of an accepted batch their place, and list the batch."""
+    batch = examined.batch
+    with batch_files.lock_batches(data_dir):
+        if not batch_files.batch_folder(data_dir, batch).is_dir():
+            batch_files.write_truth(data_dir, batch, examined.truth)
+            after_step("truth_written")
+            batch_files.write_batch(
+                data_dir,
+                batch,
+                staged=stage.accepted_folder,
+                description=_describe(examined, now=now),
+                after_step=after_step,
+            )
+        _track_and_list(batch, data_dir=data_dir, after_step=after_step)
 
 
 def _complete_known(batch: str, *, data_dir: Path, after_step: Callable[[str], None]) -> IngestedBatch | None:
@@ -244,30 +309,26 @@ def _describe(examined: ExaminedBatch, *, now: datetime) -> dict[str, Any]:
         "created_at_utc": now.astimezone(UTC).isoformat(timespec="seconds"),
         "rows": examined.n_rows - examined.n_rejected_rows,
         "rejected_rows": examined.n_rejected_rows,
-        "ignored_columns": {raw.table.name: list(raw.ignored) for raw in examined.raw if raw.ignored},
-        "expectations_met": all(check.is_success for check in examined.checks.values()),
+        "ignored_columns": {item.table.name: list(item.raw.ignored) for item in examined.tables if item.raw.ignored},
+        "expectations_met": all(item.check.is_success for item in examined.tables),
         "restock_version": version("restock"),
         "git_commit": read_git_commit(),
     }
 
 
 def _write_report(examined: ExaminedBatch, *, data_dir: Path, now: datetime) -> Path:
-    """Write the report and the rejected rows of a batch, and return the path of the readable report."""
+    """Write the report on a batch, and return the path of the readable one."""
     folder = batch_files.report_folder(data_dir, examined.batch)
     report = build_report(examined, now=now)
     write_json(folder / "validation.json", report)
     page = render_quality_report(f"Batch {examined.batch}", report)
     write_text(folder / "report.html", page)
-    batch_files.write_rejected(data_dir, examined.batch, {item.table.name: item.rejected for item in examined.judged})
     return folder / "report.html"
 
 
 def build_report(examined: ExaminedBatch, *, now: datetime) -> dict[str, Any]:
     """Return the report on a batch, ready for JSON and for `render_quality_report`."""
-    tables = {}
-    for raw, item in zip(examined.raw, examined.judged, strict=True):
-        notes = [f"Columns that nothing maps to were left out: {', '.join(raw.ignored)}."] if raw.ignored else []
-        tables[item.table.name] = report_table(examined.checks[item.table.name], item, notes=notes)
+    tables = {item.table.name: report_table(item, notes=_note(item)) for item in examined.tables}
     return {
         "verdict": "refused" if examined.reasons else "accepted",
         "reasons": list(examined.reasons),
@@ -281,3 +342,12 @@ def build_report(examined: ExaminedBatch, *, now: datetime) -> dict[str, Any]:
         },
         "tables": tables,
     }
+
+
+def _note(examined: ExaminedTable) -> list[str]:
+    """Return what people should know of how a table was read."""
+    raw = examined.raw
+    renamed = [f"{ours} from {theirs}" for ours, theirs in raw.origins.items() if raw.is_guessed(ours)]
+    notes = [f"Columns that nothing maps to were left out: {', '.join(raw.ignored)}."] if raw.ignored else []
+    notes += [f"Read under other names: {', '.join(renamed)}."] if renamed else []
+    return notes + hint_at_rules(examined)

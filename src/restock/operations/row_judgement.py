@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from restock.adapters.contract_documents import BROKEN_RULES
 from restock.adapters.sources.casting import cast_column, describe_expected
-from restock.adapters.sources.raw_table import FILE, LINE, RawTable
+from restock.adapters.sources.raw_table import FILE, LINE, RawTable, no_broken_lines
 from restock.schema import ColumnType, Table
 from restock.tables import REJECTED
 
@@ -124,7 +124,8 @@ def _type_breaches(raw: RawTable, typed: pl.DataFrame) -> list[_Breach]:
             continue
         is_there = given.is_not_null()
         if given.dtype == pl.String:
-            is_there &= (given.str.strip_chars() != "").fill_null(value=False)
+            text = given.str.strip_chars()
+            is_there &= ((text != "") & ~text.is_in(raw.mapping.null_values)).fill_null(value=False)
         rows = _indices(is_there & typed[column.name].is_null())
         if rows.size:
             expected = describe_expected(column, raw.mapping)
@@ -152,10 +153,23 @@ def _key_breaches(typed: pl.DataFrame, raw: RawTable) -> list[_Breach]:
     has_key = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
     repeated = typed.select(has_key & ~pl.struct(key).is_first_distinct()).to_series()
     rows = _indices(repeated)
-    if not rows.size:
-        return []
-    expected = f"a {', '.join(key)} that no row before it has"
-    return [_Breach(rule=f"{raw.table.name}_key_unique", column=key[-1], expected=expected, rows=rows)]
+    return [_repeated_key(raw.table, rows)] if rows.size else []
+
+
+def _repeated_key(table: Table, rows: Rows) -> _Breach:
+    expected = f"a {', '.join(table.key)} that no row before it has"
+    return _Breach(rule=f"{table.name}_key_unique", column=table.key[-1], expected=expected, rows=rows)
+
+
+def reject_repeats(raw: RawTable, rows: Rows) -> pl.DataFrame:
+    """Return table REJECTED for rows of a part whose key a part before it has.
+
+    Args:
+        raw: the part as it came.
+        rows: places of the rows in it, from 0.
+    """
+    breach = _repeated_key(raw.table, rows)
+    return _rejected([breach], replace(raw, broken_lines=no_broken_lines()))
 
 
 def _indices(mask: pl.Series) -> Rows:

@@ -15,7 +15,8 @@ from restock.adapters.batch_files import (
     read_batches,
     require_batch,
 )
-from restock.adapters.sources.formats import SourceFormat, SourceRequest, identify_source
+from restock.adapters.sources.formats import identify_source
+from restock.adapters.sources.requests import SourceFormat, SourceRequest
 from restock.adapters.storage import read_json, write_json
 from restock.operations.ingest import ingest_source
 from restock.params import Params

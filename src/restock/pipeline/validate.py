@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ _REFERRING_TABLES = ("sales", "supply_terms", "purchase_orders", "movements", "s
 # Sorted otherwise than by key, because their order in time is part of what they say.
 _ORDER = {"movements": ("occurred_at_utc", "movement")}
 _SHOWN_UNKNOWN = 5
+# Alike to a slip of the finger: one sign in five may differ.
+_NEAR = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +170,7 @@ def note_unknown(combined: Mapping[str, CombinedTable]) -> dict[str, CombinedTab
             missing = missing.filter(~missing.is_in(known))
             unknown[column] = missing.len()
             if missing.len():
-                shown = ", ".join(missing.head(_SHOWN_UNKNOWN).to_list())
+                shown = ", ".join(_with_near(value, known.item()) for value in missing.head(_SHOWN_UNKNOWN))
                 notes.append(f"{missing.len()} values of {column} are not in table {master}, such as {shown}.")
                 logger.warning("table %s: %s Add them to %s and ingest it again.", name, notes[-1], master)
         noted[name] = CombinedTable(
@@ -182,6 +185,12 @@ def _explain_broken(broken: ExpectationResult) -> str:
         return f"{broken.rule} could not be checked: {broken.problem}"
     examples = f", such as {', '.join(broken.examples)}" if broken.examples else ""
     return f"{broken.rule} is broken by {broken.n_unexpected or 0:,} rows{examples}"
+
+
+def _with_near(value: str, known: pl.Series) -> str:
+    """Return an unknown value, with the known one that is most like it in brackets."""
+    close = get_close_matches(value, known.to_list(), n=1, cutoff=_NEAR)
+    return f"{value} (near {close[0]})" if close else value
 
 
 def _figures(combined: Mapping[str, CombinedTable], checks: Mapping[str, SuiteResult]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from restock.adapters.batch_files import (
     require_batch,
     write_batch,
 )
+from restock.adapters.storage import write_table
 from restock.errors import DataError, NotFoundError
 from restock.tables import LOCATIONS
 
@@ -20,11 +21,12 @@ def write(tmp_path, batch="b1"):
     import polars as pl
 
     frame = LOCATIONS.conform(pl.DataFrame({"location": ["L1", "L2"]}))
+    staged = tmp_path / "staged"
+    write_table(frame, LOCATIONS, staged / "locations.parquet")
     write_batch(
         tmp_path,
         batch,
-        frames={"locations": frame},
-        tables={"locations": LOCATIONS},
+        staged=staged,
         description={"id": batch},
         after_step=lambda _: None,
     )

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from restock.adapters.storage import (
+    TableWriter,
     checksums_of,
     read_json,
     read_table,
@@ -16,7 +17,7 @@ from restock.adapters.storage import (
     write_text,
 )
 from restock.errors import DataError, NotFoundError
-from restock.tables import SALES
+from restock.tables import LOCATIONS, SALES
 
 
 def test_write_bytes_replaces_and_leaves_nothing_beside(tmp_path):
@@ -73,3 +74,21 @@ def test_checksums_of_lists_files_by_relative_path(tmp_path):
     write_text(tmp_path / "a", "")
     assert list(checksums_of(tmp_path)) == ["a", "b/c"]
     assert checksums_of(tmp_path)["a"] == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_table_writer_parts_come_to_the_rows_and_the_same_bytes(tmp_path):
+    frame = LOCATIONS.conform(pl.DataFrame({"location": [f"L{n}" for n in range(9)]}))
+    for name in ("a", "b"):
+        writer = TableWriter(LOCATIONS, tmp_path / name / "locations.parquet")
+        for start in range(0, 9, 3):
+            writer.append(frame.slice(start, 3))
+        assert not (tmp_path / name / "locations.parquet").exists()
+        writer.finish()
+    assert read_table(tmp_path / "a" / "locations.parquet", LOCATIONS).equals(frame)
+    assert sha256_of(tmp_path / "a" / "locations.parquet") == sha256_of(tmp_path / "b" / "locations.parquet")
+
+
+def test_table_writer_frame_of_another_table_is_refused(tmp_path):
+    writer = TableWriter(LOCATIONS, tmp_path / "locations.parquet")
+    with pytest.raises(ValueError, match=r"columns .* are missing"):
+        writer.append(pl.DataFrame({"x": [1]}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import polars as pl
@@ -15,6 +16,7 @@ _FALSE = ("false", "f", "no", "n", "0")
 LIST_SEPARATOR = "|"
 # An earlier date is a two-digit year or a spreadsheet's zero, not a fact of trade.
 EARLIEST_DATE = date(1900, 1, 1)
+_HOLES = ("null", "nan", "n/a", "#n/a", "<na>", "#ref!", "#value!")
 _INSTANT_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
 _OFFSET_FORMATS = ("%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%d %H:%M%:z")
 # Doubles hold every whole number up to here.
@@ -51,10 +53,19 @@ def cast_column(column: Column, dtype: pl.DataType, *, mapping: SourceMapping) -
         value, dtype = value.cast(pl.String), pl.String()
     if dtype == pl.String:
         text = value.str.strip_chars()
-        typed = _from_text(text.replace("", None), column, mapping=mapping)
+        typed = _from_text(_without_blanks(text, column, mapping=mapping), column, mapping=mapping)
     else:
         typed = _from_values(value, column, dtype=dtype)
     return typed.alias(column.name)
+
+
+def _without_blanks(text: pl.Expr, column: Column, *, mapping: SourceMapping) -> pl.Expr:
+    """Return text, null where it says that there is no value."""
+    text = text.replace(["", *mapping.null_values], [None] * (1 + len(mapping.null_values)))
+    if column.type is ColumnType.TEXT and not column.is_nullable:
+        # A sku named NULL is a hole in an export, not an article.
+        text = pl.when(~text.str.to_lowercase().is_in(_HOLES)).then(text)
+    return text
 
 
 def _from_text(text: pl.Expr, column: Column, *, mapping: SourceMapping) -> pl.Expr:
@@ -75,6 +86,10 @@ def _from_text(text: pl.Expr, column: Column, *, mapping: SourceMapping) -> pl.E
 
 def _number(text: pl.Expr, *, mapping: SourceMapping) -> pl.Expr:
     """Return text as a number; with a decimal comma a point is no part of a number."""
+    if mapping.thousands is not None:
+        grouped = rf"^[+-]?\d{{1,3}}({re.escape(mapping.thousands)}\d{{3}})+({re.escape(mapping.decimal)}\d*)?$"
+        whole = text.str.replace_all(mapping.thousands, "", literal=True)
+        text = pl.when(text.str.contains(grouped)).then(whole).otherwise(text)
     if mapping.decimal == ",":
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
     return text.cast(pl.Float64, strict=False)

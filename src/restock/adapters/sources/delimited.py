@@ -3,25 +3,77 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from restock.adapters.sources.decoding import BLOCK_BYTES, read_blocks
 from restock.adapters.sources.mapping import SourceMapping
-from restock.adapters.sources.raw_table import BROKEN_LINE_SCHEMA, LINE, RawTable, build_raw_table
+from restock.adapters.sources.raw_table import (
+    BROKEN_LINE_SCHEMA,
+    LINE,
+    PART_ROWS,
+    RawTable,
+    build_raw_table,
+    join_raw_tables,
+    slice_raw_table,
+)
+from restock.adapters.sources.unpacking import TextFile, UnpackBudget, list_text_files, open_text_file
 from restock.errors import DataError
 from restock.schema import Table
 
 SEPARATORS = (",", ";", "\t", "|")
-_QUOTE = '"'
-_BYTE_ORDER_MARK = "\ufeff"
+_QUOTE = b'"'
+# Records of a file with quotes are Python objects, ten times as large as text.
+_RECORD_ROWS = 250_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """The header's names and what separates them."""
+
+    names: list[str]
+    mark: str
 
 
 def read_delimited(path: Path, table: Table, *, mapping: SourceMapping, file: str) -> RawTable:
-    """Return a delimited file's rows as text, `.gz` unpacked.
+    """Return a delimited file's rows as text, all at once; see `read_delimited_parts`."""
+    return join_raw_tables(list(read_delimited_parts(path, table, mapping=mapping, file=file)))
+
+
+def read_delimited_frame(path: Path, *, file: str) -> pl.DataFrame:
+    """Return a delimited file's own columns as text, and LINE, all at once.
+
+    Raises:
+        DataError: it can't be read, or a line has more or fewer fields than the header.
+    """
+    frames = []
+    for text_file in list_text_files(path, file=file):
+        with open_text_file(text_file, budget=UnpackBudget()) as stream:
+            blocks = read_blocks(stream, encoding="utf-8", file=text_file.file)
+            for frame, broken in _read_frames(blocks, text_file, separator=None, part_rows=PART_ROWS):
+                if broken.height:
+                    line, value, expected = broken.select("line", "value", "reason").row(0)
+                    raise DataError(f"{text_file.file}, line {line}: {value}, expected {expected}. Mend the line.")
+                frames.append(frame)
+    return pl.concat(frames)
+
+
+def read_delimited_parts(
+    path: Path,
+    table: Table,
+    *,
+    mapping: SourceMapping,
+    file: str,
+    budget: UnpackBudget | None = None,
+    part_rows: int = PART_ROWS,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[RawTable]:
+    """Yield a delimited file's rows as text, part by part, `.gz` and `.zip` unpacked; at least one part a file.
 
     A line with more or fewer fields than the header becomes a broken line, not a guess; blank lines are skipped.
 
@@ -30,41 +82,60 @@ def read_delimited(path: Path, table: Table, *, mapping: SourceMapping, file: st
         table: what it is meant to be.
         mapping: names, separator and encoding.
         file: name for people.
+        budget: how much may be unpacked.
+        part_rows: most rows of a part.
+        block_bytes: about how much text a part holds.
 
     Raises:
         DataError: the file can't be read, is empty, has a header with a column twice, or quotes that don't close.
     """
-    content = _decoded(path, mapping=mapping, file=file)
-    if not content.strip():
-        raise DataError(f"{file} is empty, expected a header line and rows.")
-    # Without a quote a record is a line, and columns can be split at once, four times as fast as record by record.
-    if _QUOTE.encode() in content:
-        frame, broken = _read_records(content.decode(), separator=mapping.separator, file=file)
-    else:
-        frame, broken = _read_lines(content, separator=mapping.separator, file=file)
-    return build_raw_table(frame, table, mapping=mapping, file=file, broken_lines=broken)
+    budget = budget or UnpackBudget()
+    for text_file in list_text_files(path, file=file):
+        with open_text_file(text_file, budget=budget) as stream:
+            blocks = read_blocks(stream, encoding=mapping.encoding, file=text_file.file, block_bytes=block_bytes)
+            has_part = False
+            for frame, broken in _read_frames(blocks, text_file, separator=mapping.separator, part_rows=part_rows):
+                if has_part and not frame.height and not broken.height:
+                    continue
+                raw = build_raw_table(
+                    frame,
+                    table,
+                    mapping=mapping,
+                    file=text_file.file,
+                    broken_lines=broken,
+                    bytes_read=stream.position,
+                )
+                has_part = True
+                yield from slice_raw_table(raw, part_rows=part_rows)
 
 
-def _decoded(path: Path, *, mapping: SourceMapping, file: str) -> bytes:
-    """Return the file's content as UTF-8 without a byte-order mark."""
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{file} can't be read: {error}.") from error
-    try:
-        # Decoding also checks UTF-8, which is what is passed on.
-        text = content.decode(mapping.encoding)
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{file}, line {line}: the bytes {error.object[error.start : error.end]!r} are not {mapping.encoding}. "
-            "Name the file's encoding in the mapping, such as encoding: cp1252."
-        ) from error
-    if mapping.encoding == "utf-8" and not text.startswith(_BYTE_ORDER_MARK):
-        return content
-    return text.removeprefix(_BYTE_ORDER_MARK).encode()
+def _read_frames(
+    blocks: Iterator[bytes], text_file: TextFile, *, separator: str | None, part_rows: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield rows and broken lines; the first frame tells the columns even where it has no row."""
+    header: _Header | None = None
+    line = 1
+    for block in blocks:
+        if not block.strip():
+            line += block.count(b"\n")
+            continue
+        # Without a quote a record is a line, and columns can be split at once, four times as fast as record by record.
+        if _QUOTE in block:
+            rows = min(part_rows, _RECORD_ROWS)
+            header = header or _begin(block, separator=separator)
+            yield from _read_records(block, blocks, header=header, line=line, file=text_file.file, part_rows=rows)
+            return
+        header, frame, broken = _read_lines(block, header=header, line=line, separator=separator, file=text_file.file)
+        line += block.count(b"\n")
+        yield frame, broken
+    if header is None:
+        raise DataError(f"{text_file.file} is empty, expected a header line and rows.")
+
+
+def _begin(block: bytes, *, separator: str | None) -> _Header:
+    """Return a header whose names are still to be read, with the separator that the first line tells."""
+    first_line = block.decode().lstrip("\r\n").split("\n", 1)[0]
+    return _Header(names=[], mark=choose_separator(first_line, separator=separator))
 
 
 def choose_separator(header: str, *, separator: str | None) -> str:
@@ -77,7 +148,7 @@ def choose_separator(header: str, *, separator: str | None) -> str:
     return separator or max(SEPARATORS, key=header.count)
 
 
-def _check_header(names: list[str], *, file: str) -> list[str]:
+def check_header(names: list[str], *, file: str) -> list[str]:
     """Return the header's names without blanks around them; each must be there once."""
     stripped = [name.strip() for name in names]
     repeated = sorted({name for name in (*stripped, LINE) if [*stripped, LINE].count(name) > 1})
@@ -86,23 +157,25 @@ def _check_header(names: list[str], *, file: str) -> list[str]:
     return stripped
 
 
-def _read_lines(content: bytes, *, separator: str | None, file: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows and broken lines of a file without quotes."""
-    lines = pl.read_lines(io.BytesIO(content), name="text", row_index_name=LINE, row_index_offset=1)
-    lines = lines.with_columns(pl.col(LINE).cast(pl.Int64)).filter(pl.col("text").str.strip_chars() != "")
-    header = lines["text"][0]
-    mark = choose_separator(header, separator=separator)
-    names = _check_header(header.split(mark), file=file)
-    rows = lines.slice(1)
+def _read_lines(
+    content: bytes, *, header: _Header | None, line: int, separator: str | None, file: str
+) -> tuple[_Header, pl.DataFrame, pl.DataFrame]:
+    """Return the header, the rows and the broken lines of a block without quotes."""
+    lines = pl.read_lines(io.BytesIO(content), name="text", row_index_name=LINE, row_index_offset=0)
+    lines = lines.with_columns(pl.col(LINE).cast(pl.Int64) + line).filter(pl.col("text").str.strip_chars() != "")
+    if header is None:
+        first = lines["text"][0]
+        mark = choose_separator(first, separator=separator)
+        header = _Header(names=check_header(first.split(mark), file=file), mark=mark)
+        lines = lines.slice(1)
+    names, mark = header.names, header.mark
     fields = pl.col("text").str.count_matches(mark, literal=True) + 1
-    is_whole = rows.select(fields == len(names)).to_series()
-    split = rows.filter(is_whole).select(LINE, pl.col("text").str.split_exact(mark, len(names) - 1).alias("fields"))
+    is_whole = lines.select(fields == len(names)).to_series()
+    split = lines.filter(is_whole).select(LINE, pl.col("text").str.split_exact(mark, len(names) - 1).alias("fields"))
     frame = pl.DataFrame([split[LINE], *_renamed(split["fields"], names)])
-    odd = rows.filter(~is_whole).select(LINE, "text", fields.alias("n_fields"))
-    broken = [
-        _broken_line(file, line, fields=text.split(mark), n_expected=len(names)) for line, text, _ in odd.iter_rows()
-    ]
-    return frame, pl.DataFrame(broken, schema=BROKEN_LINE_SCHEMA, orient="row")
+    odd = lines.filter(~is_whole).select(LINE, "text")
+    broken = [_broken_line(file, at, fields=text.split(mark), n_expected=len(names)) for at, text in odd.iter_rows()]
+    return header, frame, pl.DataFrame(broken, schema=BROKEN_LINE_SCHEMA, orient="row")
 
 
 def _renamed(fields: pl.Series, names: list[str]) -> list[pl.Series]:
@@ -110,34 +183,50 @@ def _renamed(fields: pl.Series, names: list[str]) -> list[pl.Series]:
     return [column.rename(name) for column, name in zip(fields.struct.unnest().get_columns(), names, strict=True)]
 
 
-def _read_records(text: str, *, separator: str | None, file: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the rows and broken lines of a file with quotes, whose fields may hold separators and line ends."""
-    first_line = text.lstrip("\r\n").split("\n", 1)[0]
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=choose_separator(first_line, separator=separator), strict=True
-    )
-    names: list[str] = []
+def _text_lines(block: bytes, blocks: Iterator[bytes]) -> Iterator[str]:
+    """Yield the lines of a block and of those after it, with their ends."""
+    yield from io.StringIO(block.decode(), newline="")
+    for later in blocks:
+        yield from io.StringIO(later.decode(), newline="")
+
+
+def _read_records(
+    block: bytes, blocks: Iterator[bytes], *, header: _Header, line: int, file: str, part_rows: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield the rows and broken lines from a block with quotes on, whose fields may hold separators and line ends."""
+    reader = csv.reader(_text_lines(block, blocks), delimiter=header.mark, strict=True)
+    names = header.names
     records: list[list[str]] = []
     starts: list[int] = []
     broken: list[tuple[str, int, str, str, str]] = []
-    start = 1
+    start = line
     try:
         for record in reader:
-            line, start = start, reader.line_num + 1
+            at, start = start, reader.line_num + line
             if not record or (len(record) == 1 and not record[0].strip()):
                 continue
             if not names:
-                names = _check_header(record, file=file)
+                names = check_header(record, file=file)
             elif len(record) == len(names):
                 records.append(record)
-                starts.append(line)
+                starts.append(at)
             else:
-                broken.append(_broken_line(file, line, fields=record, n_expected=len(names)))
+                broken.append(_broken_line(file, at, fields=record, n_expected=len(names)))
+            if len(records) + len(broken) >= part_rows:
+                yield _as_frames(names, records, starts, broken)
+                records, starts, broken = [], [], []
     except csv.Error as error:
         raise DataError(
-            f"{file}, line {reader.line_num} (record from line {start}): {error}. A quote opens a field only at its "
-            'start, must close at its end, and is doubled inside: "5"" pipe".'
+            f"{file}, line {reader.line_num + line - 1} (record from line {start}): {error}. A quote opens a field "
+            'only at its start, must close at its end, and is doubled inside: "5"" pipe".'
         ) from error
+    yield _as_frames(names, records, starts, broken)
+
+
+def _as_frames(
+    names: list[str], records: list[list[str]], starts: list[int], broken: list[tuple[str, int, str, str, str]]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return records and broken lines as frames."""
     columns = list(zip(*records, strict=True)) if records else [()] * len(names)
     frame = pl.DataFrame(
         [

@@ -1,64 +1,86 @@
-"""Which layout a source has, and one way to read them all."""
+"""Which layout a source has, and one way to read them all, part by part."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from restock.adapters.sources import freshretailnet, m5
-from restock.adapters.sources.columnar import read_parquet_source
-from restock.adapters.sources.delimited import read_delimited
+from restock.adapters.sources import freshretailnet, m5, m5_kaggle, uci_online_retail
+from restock.adapters.sources.columnar import read_parquet_parts
+from restock.adapters.sources.delimited import read_delimited_parts
 from restock.adapters.sources.demo import identify_demo, read_demo
 from restock.adapters.sources.mapping import SourceMapping
-from restock.adapters.sources.raw_table import RawTable, join_raw_tables
+from restock.adapters.sources.raw_table import (
+    PART_ROWS,
+    RawTable,
+    build_raw_table,
+    join_raw_tables,
+    slice_raw_table,
+)
+from restock.adapters.sources.requests import (
+    SourceFormat,
+    SourceRequest,
+    expand_sources,
+    format_of,
+    list_names,
+    name_files,
+    table_of,
+)
+from restock.adapters.sources.sql import read_spooled
+from restock.adapters.sources.unpacking import MAX_UNPACKED_BYTES, UnpackBudget
+from restock.adapters.sources.workbook import read_workbook
 from restock.adapters.storage import sha256_of
 from restock.errors import DataError
 from restock.params import Params
 from restock.schema import Table
-from restock.tables import SOURCE_TABLES, TABLES
-
-_DELIMITED_SUFFIXES = (".csv", ".tsv", ".txt")
-
-
-class SourceFormat(StrEnum):
-    """The layouts that can be ingested."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    FRESHRETAILNET = "freshretailnet"
-    M5 = "m5"
-    DEMO = "demo"
-
-
-_LAYOUT_FILES = {SourceFormat.FRESHRETAILNET: freshretailnet.FILES, SourceFormat.M5: m5.FILES}
+from restock.tables import SOURCE_TABLES
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceRequest:
-    """What to read.
+class _Layout:
+    """A layout with fixed files, tables and columns.
 
     Attributes:
-        format: the layout.
-        files: path by name for people; names are unique within the request.
-        table: what all files hold; null where each file's name says it.
-        mapping: names and formats of the columns.
+        files: names that all must be there; of names joined by `|` the first that is.
+        read: from the files to parts of tables.
     """
 
-    format: SourceFormat
-    files: dict[str, Path] = field(default_factory=dict)
-    table: str | None = None
-    mapping: SourceMapping = field(default_factory=SourceMapping)
+    files: tuple[str, ...]
+    read: Callable[[Mapping[str, Path], int], Iterable[RawTable]]
+
+
+_LAYOUTS = {
+    SourceFormat.FRESHRETAILNET: _Layout(
+        files=freshretailnet.FILES, read=lambda files, _: freshretailnet.read_freshretailnet(files)
+    ),
+    SourceFormat.M5: _Layout(files=m5.FILES, read=lambda files, _: m5.read_m5(files)),
+    SourceFormat.M5_KAGGLE: _Layout(files=m5_kaggle.FILES, read=m5_kaggle.read_m5_kaggle),
+    SourceFormat.UCI_ONLINE_RETAIL: _Layout(
+        files=uci_online_retail.FILES, read=lambda files, _: uci_online_retail.read_uci_online_retail(files)
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedSource:
+    """A source that is read as its parts are taken.
+
+    Attributes:
+        parts: its tables in parts, those of one table together.
+        truth: what only a simulator knows.
+    """
+
+    parts: Iterator[RawTable]
+    truth: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceContents:
-    """What a source holds: its tables and, for a simulated one, the truth behind them."""
+    """What a source holds, all at once: its tables and, for a simulated one, the truth behind them."""
 
     tables: tuple[RawTable, ...]
     truth: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -70,6 +92,7 @@ def build_request(
     source_format: SourceFormat | None = None,
     table: str | None = None,
     mapping: SourceMapping | None = None,
+    max_unpacked_bytes: int = MAX_UNPACKED_BYTES,
 ) -> SourceRequest:
     """Return the request for the given files or folder, its format inferred where not given.
 
@@ -90,12 +113,17 @@ def build_request(
         if not path.exists():
             raise DataError(f"{path} does not exist. Name an existing file or folder.")
     chosen = source_format or infer_format(sources)
-    if chosen in _LAYOUT_FILES:
+    if chosen in _LAYOUTS:
         if table is not None or mapping != SourceMapping():
             raise DataError(f"format {chosen} has fixed tables and columns. Leave --table and --mapping out.")
-        return SourceRequest(format=chosen, files=_layout_files(sources, chosen))
+        files = _layout_files(sources, chosen)
+        return SourceRequest(format=chosen, files=files, max_unpacked_bytes=max_unpacked_bytes)
     request = SourceRequest(
-        format=chosen, files=_named(_expand(sources, chosen)), table=table or mapping.table, mapping=mapping
+        format=chosen,
+        files=name_files(expand_sources(sources, chosen)),
+        table=table or mapping.table,
+        mapping=mapping,
+        max_unpacked_bytes=max_unpacked_bytes,
     )
     for name in request.files:
         table_of(name, request)
@@ -108,76 +136,39 @@ def infer_format(sources: Sequence[Path]) -> SourceFormat:
     Raises:
         DataError: they tell none, or several.
     """
-    names = {inner.name for path in sources for inner in (path.iterdir() if path.is_dir() else [path])}
-    for layout, files in _LAYOUT_FILES.items():
-        if files[0] in names:
+    names = list_names(sources)
+    for layout, declared in _LAYOUTS.items():
+        if any(choice in names for choice in declared.files[0].split("|")):
             return layout
-    found = {_format_of(name) for name in names} - {None}
+    found = {format_of(name) for name in names} - {None}
     if len(found) == 1:
         return SourceFormat(str(found.pop()))
     shown = ", ".join(str(path) for path in sources)
-    what = "both CSV and parquet files" if found else "no file that ends in .csv, .tsv, .txt (or .gz) or .parquet"
+    kinds = " and ".join(sorted(str(kind) for kind in found)).replace("csv", "CSV")
+    what = f"both {kinds} files" if found else "no file that ends in .csv, .tsv, .txt (or .gz, .zip), .parquet or .xlsx"
     raise DataError(
         f"the format of {shown} can't be told: found {what}. Give it with --format {'|'.join(SourceFormat)}."
     )
 
 
-def _format_of(name: str) -> SourceFormat | None:
-    """Return what a file's name tells of its format."""
-    plain = name.lower().removesuffix(".gz")
-    if plain.endswith(_DELIMITED_SUFFIXES):
-        return SourceFormat.CSV
-    return SourceFormat.PARQUET if plain.endswith(".parquet") else None
-
-
-def _expand(sources: Sequence[Path], source_format: SourceFormat) -> list[Path]:
-    """Return the files, folders replaced by the files of the format that lie in them."""
-    files: list[Path] = []
-    for path in sources:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inner = [child for child in sorted(path.iterdir()) if _format_of(child.name) is source_format]
-        if not inner:
-            raise DataError(f"{path} holds no {source_format} file. Name the files one by one.")
-        files += inner
-    return files
-
-
-def _named(files: Sequence[Path]) -> dict[str, Path]:
-    """Return the files by base name, or by as much of the path as tells them apart."""
-    paths = list(dict.fromkeys(path.resolve() for path in files))
-    names = [path.name for path in paths]
-    if len(set(names)) < len(names):
-        common = os.path.commonpath([path.parent for path in paths])
-        names = [path.relative_to(common).as_posix() for path in paths]
-    return dict(zip(names, paths, strict=True))
-
-
 def _layout_files(sources: Sequence[Path], layout: SourceFormat) -> dict[str, Path]:
     """Return the files of a fixed layout, from a folder or named one by one."""
-    available = {inner.name: inner for path in sources for inner in (path.iterdir() if path.is_dir() else [path])}
-    missing = [name for name in _LAYOUT_FILES[layout] if name not in available]
+    available = list_names(sources)
+    declared = _LAYOUTS[layout].files
+    if len(declared) == 1 and len(sources) == 1 and sources[0].is_file():
+        # A layout of one file needs no name where the format is given.
+        return {sources[0].name: sources[0]}
+    found, missing = {}, []
+    for choices in declared:
+        name = next((choice for choice in choices.split("|") if choice in available), None)
+        if name is None:
+            missing.append(choices.replace("|", " or "))
+        else:
+            found[name] = available[name]
     if missing:
         shown = ", ".join(str(path) for path in sources)
         raise DataError(f"{shown} lacks {', '.join(missing)}, which format {layout} needs. Name the folder with all.")
-    return {name: available[name] for name in _LAYOUT_FILES[layout]}
-
-
-def table_of(name: str, request: SourceRequest) -> Table:
-    """Return which table a file holds: the one asked for, else the one its name begins with.
-
-    Raises:
-        DataError: neither tells.
-    """
-    stem = Path(name).name.split(".")[0].lower()
-    chosen = request.table or (stem if stem in SOURCE_TABLES else None)
-    if chosen is None:
-        raise DataError(
-            f"which table {name} holds can't be told from its name. Give it with --table, one of "
-            f"{', '.join(SOURCE_TABLES)}, or name the file after it."
-        )
-    return TABLES[chosen]
+    return found
 
 
 def identify_source(request: SourceRequest, params: Params) -> dict[str, Any]:
@@ -189,39 +180,87 @@ def identify_source(request: SourceRequest, params: Params) -> dict[str, Any]:
     if request.format is SourceFormat.DEMO:
         return {"format": request.format.value, **identify_demo(params.simulation, seed=params.seed)}
     try:
-        if request.format in _LAYOUT_FILES:
-            contents = [(name, sha256_of(path)) for name, path in request.files.items()]
-        else:
-            contents = [(table_of(name, request).name, sha256_of(path)) for name, path in request.files.items()]
+        contents = [
+            (
+                _role_of(name, request),
+                request.digests.get(name) or sha256_of(path),
+            )
+            for name, path in request.files.items()
+        ]
     except OSError as error:
         raise DataError(f"{error.filename} can't be read: {error.strerror}.") from error
     return {"format": request.format.value, "mapping": request.mapping.identity(), "contents": sorted(contents)}
 
 
+def _role_of(name: str, request: SourceRequest) -> str:
+    """Return what a file is within its source; where it lies and what people call it decides nothing."""
+    if request.format not in _LAYOUTS:
+        return table_of(name, request).name
+    return name if len(_LAYOUTS[request.format].files) > 1 else ""
+
+
+def open_source(request: SourceRequest, params: Params, *, part_rows: int = PART_ROWS) -> OpenedSource:
+    """Return a source whose parts are read one by one, so that memory does not grow with its size.
+
+    Taking the parts raises `DataError` where a file can't be read as what it is meant to be, and `ConfigurationError`
+    where the mapping does not fit a table. Reading the same request twice gives the same parts.
+
+    Args:
+        request: what to read.
+        params: the demo company's size and seed.
+        part_rows: most rows of a part.
+    """
+    if request.format is SourceFormat.DEMO:
+        demo = read_demo(params.simulation, seed=params.seed)
+        return OpenedSource(parts=_slice(demo.tables, part_rows), truth=demo.truth)
+    if request.format in _LAYOUTS:
+        return OpenedSource(parts=_slice(_LAYOUTS[request.format].read(request.files, part_rows), part_rows))
+    return OpenedSource(parts=_read_files(request, part_rows))
+
+
+def _slice(tables: Iterable[RawTable], part_rows: int) -> Iterator[RawTable]:
+    for raw in tables:
+        yield from slice_raw_table(raw, part_rows=part_rows)
+
+
+def _read_files(request: SourceRequest, part_rows: int) -> Iterator[RawTable]:
+    """Yield the parts of all files, those of the same table together."""
+    budget = UnpackBudget(limit_bytes=request.max_unpacked_bytes)
+    ordered = sorted(request.files, key=lambda name: SOURCE_TABLES.index(table_of(name, request).name))
+    read_before = 0
+    for name in ordered:
+        path, table = request.files[name], table_of(name, request)
+        for raw in _read_file(path, table, request=request, file=name, budget=budget, part_rows=part_rows):
+            yield replace(raw, bytes_read=read_before + raw.bytes_read)
+        read_before += path.stat().st_size if path.is_file() else 0
+
+
+def _read_file(
+    path: Path, table: Table, *, request: SourceRequest, file: str, budget: UnpackBudget, part_rows: int
+) -> Iterator[RawTable]:
+    """Yield the parts of one file, or of the spooled result of a query."""
+    mapping = request.mapping
+    match request.format:
+        case SourceFormat.CSV:
+            return read_delimited_parts(path, table, mapping=mapping, file=file, budget=budget, part_rows=part_rows)
+        case SourceFormat.XLSX:
+            frame = read_workbook(path, sheet=mapping.sheet, file=file, max_unpacked_bytes=budget.limit_bytes)
+            return slice_raw_table(build_raw_table(frame, table, mapping=mapping, file=file), part_rows=part_rows)
+        case SourceFormat.SQL:
+            return read_spooled(path, table, mapping=mapping, file=file, part_rows=part_rows)
+        case _:
+            return read_parquet_parts(path, table, mapping=mapping, file=file, part_rows=part_rows)
+
+
 def read_source(request: SourceRequest, params: Params) -> SourceContents:
-    """Return a source's tables.
+    """Return a source's tables, all at once.
 
     Raises:
         DataError: a file can't be read as what it is meant to be.
         ConfigurationError: the mapping does not fit a table.
     """
-    match request.format:
-        case SourceFormat.DEMO:
-            demo = read_demo(params.simulation, seed=params.seed)
-            return SourceContents(tables=demo.tables, truth=demo.truth)
-        case SourceFormat.FRESHRETAILNET:
-            return SourceContents(tables=freshretailnet.read_freshretailnet(request.files))
-        case SourceFormat.M5:
-            return SourceContents(tables=m5.read_m5(request.files))
-        case SourceFormat.CSV | SourceFormat.PARQUET:
-            return SourceContents(tables=_read_files(request))
-
-
-def _read_files(request: SourceRequest) -> tuple[RawTable, ...]:
-    """Return one raw table per table, files of the same table joined."""
-    read = read_delimited if request.format is SourceFormat.CSV else read_parquet_source
+    opened = open_source(request, params)
     parts: dict[str, list[RawTable]] = {}
-    for name, path in request.files.items():
-        table = table_of(name, request)
-        parts.setdefault(table.name, []).append(read(path, table, mapping=request.mapping, file=name))
-    return tuple(join_raw_tables(parts[name]) for name in SOURCE_TABLES if name in parts)
+    for raw in opened.parts:
+        parts.setdefault(raw.table.name, []).append(raw)
+    return SourceContents(tables=tuple(join_raw_tables(found) for found in parts.values()), truth=opened.truth)

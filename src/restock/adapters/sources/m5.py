@@ -33,17 +33,17 @@ def read_m5(files: Mapping[str, Path]) -> tuple[RawTable, ...]:
     series = read_columns(files["series.parquet"], file="series.parquet").with_columns(
         series_row=pl.col(LINE) - 1, sku=pl.col("item_id"), location=pl.col("store_id")
     )
-    days = _days(files)
+    days = read_days(files)
     mapping = SourceMapping()
     return (
         build_raw_table(_sales(files, series, days=days), SALES, mapping=mapping, file=_SALES_FILE),
-        build_raw_table(_products(series), PRODUCTS, mapping=mapping, file="series.parquet"),
-        build_raw_table(_locations(series), LOCATIONS, mapping=mapping, file="series.parquet"),
-        build_raw_table(_calendar(days, series), CALENDAR, mapping=mapping, file="calendar.csv"),
+        build_raw_table(list_products(series), PRODUCTS, mapping=mapping, file="series.parquet"),
+        build_raw_table(list_locations(series), LOCATIONS, mapping=mapping, file="series.parquet"),
+        build_raw_table(list_calendar(days, series), CALENDAR, mapping=mapping, file="calendar.csv"),
     )
 
 
-def _days(files: Mapping[str, Path]) -> pl.DataFrame:
+def read_days(files: Mapping[str, Path]) -> pl.DataFrame:
     """Return the calendar; LINE is the line of calendar.csv."""
     try:
         days = pl.read_csv(files["calendar.csv"], try_parse_dates=True, row_index_name=LINE, row_index_offset=2)
@@ -57,18 +57,28 @@ def _sales(files: Mapping[str, Path], series: pl.DataFrame, *, days: pl.DataFram
     wide = read_columns(files[_SALES_FILE], file=_SALES_FILE)
     if wide["id"].to_list() != series["id"].to_list():
         raise DataError(f"{_SALES_FILE} and series.parquet hold other series. Take both files from the same copy.")
-    long = wide.drop("id").unpivot(index=LINE, variable_name="d", value_name="units_sold")
     prices = read_columns(files["sell_prices.parquet"], file="sell_prices.parquet").select(
         pl.col("series_row").cast(pl.Int64), pl.col("wm_yr_wk").cast(pl.Int32), "sell_price_cents"
     )
+    attributes = series.select("series_row", "sku", "location", first_week=pl.col("first_price_wm_yr_wk"))
+    named = wide.drop("id").with_columns(series_row=pl.col(LINE) - 1).join(attributes, on="series_row")
+    return unfold_sales(named, days=days, prices=prices)
+
+
+def unfold_sales(wide: pl.DataFrame, *, days: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
+    """Return wide sales as one row a series and day on sale: the weeks before a series' first price are left out.
+
+    Args:
+        wide: LINE, `series_row`, `sku`, `location`, `first_week` and a column of units for each day `d_N`.
+        days: `d`, `date` and `wm_yr_wk` of every day.
+        prices: `series_row`, `wm_yr_wk` and `sell_price_cents`.
+    """
+    attributes = wide.select(LINE, "series_row", "sku", "location", pl.col("first_week").cast(pl.Int32))
     weeks = days.filter(pl.col("d").is_in(wide.columns)).select("d", "date", "wm_yr_wk")
-    attributes = series.select(
-        "series_row", "sku", "location", first_week=pl.col("first_price_wm_yr_wk").cast(pl.Int32)
-    )
     return (
-        long.with_columns(series_row=pl.col(LINE) - 1)
+        wide.unpivot(weeks["d"].to_list(), index=LINE, variable_name="d", value_name="units_sold")
         .join(weeks, on="d", how="inner")
-        .join(attributes, on="series_row", how="inner")
+        .join(attributes, on=LINE, how="inner")
         .filter(pl.col("wm_yr_wk") >= pl.col("first_week"))
         .join(prices, on=["series_row", "wm_yr_wk"], how="left")
         .sort("series_row", "date")
@@ -76,19 +86,21 @@ def _sales(files: Mapping[str, Path], series: pl.DataFrame, *, days: pl.DataFram
     )
 
 
-def _products(series: pl.DataFrame) -> pl.DataFrame:
+def list_products(series: pl.DataFrame) -> pl.DataFrame:
+    """Return one row an article, with its category and department."""
     return series.unique("item_id", keep="first", maintain_order=True).select(
         LINE, "sku", name="item_id", category_path=pl.format("{} > {}", "cat_id", "dept_id")
     )
 
 
-def _locations(series: pl.DataFrame) -> pl.DataFrame:
+def list_locations(series: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a store, with its state."""
     return series.unique("store_id", keep="first", maintain_order=True).select(
         LINE, "location", region="state_id", kind=pl.lit("store")
     )
 
 
-def _calendar(days: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
+def list_calendar(days: pl.DataFrame, series: pl.DataFrame) -> pl.DataFrame:
     """Return the events that hold everywhere and the SNAP days of each store."""
     event = pl.concat_str("event_name_1", "event_name_2", separator=" / ", ignore_nulls=True).replace("", None)
     everywhere = days.select(

@@ -13,6 +13,8 @@ from restock.errors import ConfigurationError
 from restock.schema import Table
 from restock.tables import SOURCE_TABLES
 
+_LATER_KEYS = ("thousands", "null_values", "sheet")
+
 
 class SourceMapping(BaseModel):
     """What a source calls things and how it writes them; every key may be left out.
@@ -36,7 +38,12 @@ class SourceMapping(BaseModel):
     separator: str | None = Field(
         default=None, min_length=1, max_length=1, description="Between fields; default: what splits the header best."
     )
-    encoding: str = Field(default="utf-8", description="Text encoding of the file.")
+    thousands: str | None = Field(
+        default=None, pattern=r"^[.,' \u00a0\u202f]$", description="Between groups of three digits; default: nothing."
+    )
+    null_values: tuple[str, ...] = Field(default=(), description="Texts that mean there is no value, such as N/A.")
+    sheet: str | None = Field(default=None, description="Sheet of a workbook; default: the first.")
+    encoding: str = Field(default="utf-8", description="Text encoding of the file; a byte-order mark counts more.")
     constants: dict[str, str | bool | int | float] = Field(
         default_factory=dict, description="Our column: one value for every row, for columns the source lacks."
     )
@@ -63,6 +70,10 @@ class SourceMapping(BaseModel):
             raise ValueError(f"{', '.join(both)}: both mapped to a column and given as a constant; keep one")
         if self.separator is not None and self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both {self.decimal!r}; they must differ")
+        if self.thousands is not None and self.thousands in (self.decimal, self.separator):
+            raise ValueError(
+                f"thousands {self.thousands!r} is the decimal mark or the separator as well; they must differ"
+            )
         return self
 
     def require_columns_of(self, table: Table) -> None:
@@ -80,7 +91,9 @@ class SourceMapping(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """Return what of the mapping decides how the same bytes are read."""
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        # Left out where not given, so that batches made before there were these keys keep their names.
+        return {name: value for name, value in values.items() if name not in _LATER_KEYS or value}
 
 
 def read_mapping(path: Path) -> SourceMapping:

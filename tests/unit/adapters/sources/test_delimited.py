@@ -6,9 +6,9 @@ import json
 import polars as pl
 import pytest
 
-from restock.adapters.sources.delimited import read_delimited
+from restock.adapters.sources.delimited import read_delimited, read_delimited_parts
 from restock.adapters.sources.mapping import SourceMapping
-from restock.adapters.sources.raw_table import LINE
+from restock.adapters.sources.raw_table import LINE, join_raw_tables
 from restock.errors import DataError
 from restock.tables import PRODUCTS, SALES
 
@@ -109,3 +109,49 @@ def test_read_delimited_unmapped_columns_are_ignored_and_constants_added(tmp_pat
     assert raw.ignored == ("till",)
     assert raw.origins["is_promoted"] == "= True"
     assert raw.frame["is_promoted"].to_list() == [True]
+
+
+LONG_ROWS = [f"K\u00e4se {n % 1000},L,2024-01-01,{n}" for n in range(80_000)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_read_delimited_parts_blocks_keep_characters_and_lines(tmp_path, encoding):
+    rows = [*LONG_ROWS]
+    rows[70_000] = ""
+    path = tmp_path / "sales.csv"
+    path.write_bytes("\n".join([HEADER, *rows]).encode(encoding))
+    parts = list(
+        read_delimited_parts(path, SALES, mapping=SourceMapping(encoding=encoding), file="sales.csv", block_bytes=1)
+    )
+    assert len(parts) > 1
+    assert [part.bytes_read for part in parts] == sorted(part.bytes_read for part in parts)
+    raw = join_raw_tables(parts)
+    assert raw.frame["units_sold"].to_list() == [str(n) for n in range(80_000) if n != 70_000]
+    assert raw.frame[LINE].to_list() == [n + 2 for n in range(80_000) if n != 70_000]
+    assert set(raw.frame["sku"]) == {f"K\u00e4se {n}" for n in range(1000)}
+
+
+def test_read_delimited_parts_quotes_in_a_later_block_keep_the_lines(tmp_path):
+    rows = [*LONG_ROWS]
+    rows[60_000] = '"two\nlines, one sku",L,2024-01-01,60000'
+    rows[70_000] = "A,L"
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join([HEADER, *rows]), encoding="utf-8")
+    raw = join_raw_tables(
+        list(read_delimited_parts(path, SALES, mapping=SourceMapping(), file="sales.csv", block_bytes=1))
+    )
+    lines = dict(raw.frame.select("units_sold", LINE).iter_rows())
+    assert (lines["59999"], lines["60000"], lines["60001"], lines["79999"]) == (60_001, 60_002, 60_004, 80_002)
+    assert raw.frame["sku"].to_list()[60_000] == "two\nlines, one sku"
+    assert raw.broken_lines["line"].to_list() == [70_003]
+
+
+def test_read_delimited_wrong_encoding_far_down_names_its_line(tmp_path):
+    content = "\n".join([HEADER, *LONG_ROWS]).encode() + b"\nK\xe4se,L,2024-01-01,1\n"
+    with pytest.raises(DataError, match=r"sales.csv, line 80002: the bytes b'\\xe4' are not utf-8"):
+        read(tmp_path, content)
+
+
+def test_read_delimited_line_without_end_is_no_text(tmp_path):
+    with pytest.raises(DataError, match="the line has no end"):
+        read(tmp_path, HEADER.encode() + b"x" * (90 << 20))

@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 
 from restock.adapters.batch_files import name_batch
-from restock.adapters.sources.formats import SourceFormat, build_request, identify_source, read_source
+from restock.adapters.sources.formats import build_request, identify_source, read_source
 from restock.adapters.sources.mapping import SourceMapping
+from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.workspace import project_root
 from restock.errors import DataError
 from restock.params import read_params
