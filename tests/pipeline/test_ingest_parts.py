@@ -108,6 +108,17 @@ def test_ingest_source_in_parts_comes_to_the_same_as_at_once(tmp_path, case):
     assert without_examples(parts["report"]) == without_examples(whole["report"])
 
 
+def test_ingest_source_missing_column_and_repeated_keys_in_parts_come_to_the_same(tmp_path):
+    rows = [",".join(row.split(",")[:3]) for row in with_repeats_across_parts()]
+    text = "\n".join(["sku,location,date", *rows]) + "\n"
+    whole = outcome(tmp_path / "whole", text, part_rows=10 * N_ROWS)
+    parts = outcome(tmp_path / "parts", text, part_rows=PART_ROWS)
+    assert "a required column is missing" in parts["refusal"]
+    assert parts["refusal"] == whole["refusal"]
+    assert parts["rejected"] == whole["rejected"]
+    assert without_examples(parts["report"]) == without_examples(whole["report"])
+
+
 def test_ingest_source_repeated_keys_across_parts_reject_all_but_the_first(tmp_path):
     text = HEADER + "\n".join(with_repeats_across_parts()) + "\n"
     found = outcome(tmp_path / "parts", text, part_rows=PART_ROWS)

@@ -26,7 +26,8 @@ def add_up_results(parts: Sequence[SuiteResult], *, repeats: RepeatedKeys, n_new
     added = [_add_up(results) for results in columns]
     more = {
         f"{parts[0].table.name}_key_unique": (repeats.n_alone, repeats.examples),
-        "rejected_share": (n_newly_rejected, ()),
+        # Each of these rows broke one rule, which is the value that breaks this expectation.
+        "rejected_share": (n_newly_rejected, ("1",) * min(n_newly_rejected, MAX_EXAMPLES)),
     }
     added = [_with_more(item, *more[item.rule]) if item.rule in more else item for item in added]
     return SuiteResult(table=parts[0].table, n_rows=sum(part.n_rows for part in parts), expectations=tuple(added))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from restock.adapters.contract_documents import BROKEN_RULES
 from restock.adapters.sources.casting import cast_column, describe_expected
-from restock.adapters.sources.raw_table import FILE, LINE, RawTable, no_broken_lines
+from restock.adapters.sources.raw_table import FILE, LINE, RawTable
 from restock.schema import ColumnType, Table
 from restock.tables import REJECTED
 
@@ -161,15 +161,9 @@ def _repeated_key(table: Table, rows: Rows) -> _Breach:
     return _Breach(rule=f"{table.name}_key_unique", column=table.key[-1], expected=expected, rows=rows)
 
 
-def reject_repeats(raw: RawTable, rows: Rows) -> pl.DataFrame:
-    """Return table REJECTED for rows of a part whose key a part before it has.
-
-    Args:
-        raw: the part as it came.
-        rows: places of the rows in it, from 0.
-    """
-    breach = _repeated_key(raw.table, rows)
-    return _rejected([breach], replace(raw, broken_lines=no_broken_lines()))
+def reject_repeats(raw: RawTable) -> pl.DataFrame:
+    """Return table REJECTED for rows whose key a row of an earlier part has: all rows of `raw`."""
+    return _rejected([_repeated_key(raw.table, np.arange(raw.frame.height, dtype=np.intp))], raw)
 
 
 def _indices(mask: pl.Series) -> Rows:
