@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from restock.adapters.contract_documents import find_drift, render_contract, write_contract
+from restock.adapters.contract_documents import find_drift, render_contract, write_documents
 from restock.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,13 +37,13 @@ def test_find_drift_edited_missing_and_surplus_suite_names_each(tmp_path):
         "expectations/stock.json is missing",
         "expectations/orphan.json belongs to no table",
     ]
-    assert set(write_contract(tmp_path)) == {
+    assert set(write_documents(tmp_path)) == {
         "expectations/sales.json",
         "expectations/stock.json",
         "expectations/orphan.json",
     }
     assert find_drift(tmp_path) == []
-    assert write_contract(tmp_path) == []
+    assert write_documents(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", TABLES)
