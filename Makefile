@@ -52,6 +52,11 @@ check: setup ## ruff, mypy --strict and import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
+.PHONY: docs
+docs: setup ## build the documentation as a site into build/site; nothing in it is loaded from elsewhere
+	@$(BIN)/mkdocs build --quiet
+	@echo "docs: open build/site/index.html"
+
 .PHONY: bench
 bench: setup ## measure speed as ratios against peers; BENCH_DATA=DIR adds FreshRetailNet
 	@$(BIN)/restock bench $(if $(BENCH_DATA),--data $(BENCH_DATA),)

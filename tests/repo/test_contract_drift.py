@@ -1,15 +1,20 @@
-"""The committed suites and data dictionary are what the tables say, and Great Expectations reads them as they are."""
+"""The committed documents are what the code says, and Great Expectations reads the suites as they are."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import typer
 
-from restock.adapters.contract_documents import find_drift, render_contract, write_contract
+from restock.adapters.contract_documents import find_drift, render_contract, write_documents
+from restock.adapters.guide_documents import render_guide
+from restock.cli.app import app
 from restock.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,8 +26,39 @@ def copy_documents(target: Path) -> None:
     shutil.copy(ROOT / "docs" / "data-dictionary.md", target / "docs")
 
 
+def guide():
+    return render_guide(ROOT, program=typer.main.get_command(app))
+
+
 def test_committed_documents_are_what_the_tables_say():
     assert find_drift(ROOT) == [], "run: restock contract render"
+
+
+def test_committed_guide_is_what_the_code_says():
+    assert find_drift(ROOT, guide()) == [], "run: restock contract render"
+
+
+def test_contract_render_check_passes_on_the_checkout_and_writes_nothing():
+    done = subprocess.run(
+        [sys.executable, "-m", "restock", "contract", "render", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "the rendered documents match the code\n")
+
+
+def test_find_drift_edited_and_missing_guide_names_each_with_its_source(tmp_path):
+    documents = guide()
+    assert set(write_documents(tmp_path, documents)) == set(documents)
+    picture = tmp_path / "docs" / "architecture" / "pipeline.svg"
+    picture.write_text(picture.read_text(encoding="utf-8").replace("validate", "check"), encoding="utf-8")
+    (tmp_path / "docs" / "guide" / "commands.md").unlink()
+    assert find_drift(tmp_path, documents) == [
+        "docs/guide/commands.md is missing",
+        "docs/architecture/pipeline.svg differs from dvc.yaml",
+    ]
 
 
 def test_find_drift_edited_missing_and_surplus_suite_names_each(tmp_path):
@@ -37,13 +73,13 @@ def test_find_drift_edited_missing_and_surplus_suite_names_each(tmp_path):
         "expectations/stock.json is missing",
         "expectations/orphan.json belongs to no table",
     ]
-    assert set(write_contract(tmp_path)) == {
+    assert set(write_documents(tmp_path)) == {
         "expectations/sales.json",
         "expectations/stock.json",
         "expectations/orphan.json",
     }
     assert find_drift(tmp_path) == []
-    assert write_contract(tmp_path) == []
+    assert write_documents(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ TODAY = {"$PARAMETER": "today"}
 END_OF_TODAY = {"$PARAMETER": "end_of_today_utc"}
 
 Suite = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A committed file that is rendered: its text, and what it follows from."""
+
+    content: str
+    source: str
 
 
 def render_suite(table: Table) -> Suite:
@@ -160,49 +169,60 @@ def _allowed_values(column: Column) -> str:
     return "; ".join(parts)
 
 
-def render_contract(tables: Mapping[str, Table] | None = None) -> dict[str, str]:
-    """Return every rendered document, by its path relative to the checkout."""
+def render_contract(tables: Mapping[str, Table] | None = None) -> dict[str, Document]:
+    """Return every document that follows from the tables, by its path relative to the checkout."""
     tables = TABLES if tables is None else tables
-    documents = {
+    contents = {
         f"{EXPECTATIONS_FOLDER}/{table.name}.json": json.dumps(render_suite(table), indent=2, sort_keys=True) + "\n"
         for table in tables.values()
     }
-    documents[DATA_DICTIONARY] = render_data_dictionary(tables)
-    return documents
+    contents[DATA_DICTIONARY] = render_data_dictionary(tables)
+    return {name: Document(content=content, source="src/restock/tables.py") for name, content in contents.items()}
 
 
-def find_drift(root: Path) -> list[str]:
-    """Return what of the committed documents differs from the contract, one sentence each; empty where nothing does."""
-    expected = render_contract()
+def find_drift(root: Path, documents: Mapping[str, Document] | None = None) -> list[str]:
+    """Return what of the committed documents differs from its source, one sentence each; empty where nothing does.
+
+    Args:
+        root: the checkout.
+        documents: what is rendered, by path; default: what follows from the tables.
+    """
+    expected = render_contract() if documents is None else documents
     drift = []
-    for name, content in expected.items():
+    for name, document in expected.items():
         path = root / name
         if not path.is_file():
             drift.append(f"{name} is missing")
-        elif path.read_text(encoding="utf-8") != content:
-            drift.append(f"{name} differs from src/restock/tables.py")
-    for path in sorted((root / EXPECTATIONS_FOLDER).glob("*.json")):
-        name = f"{EXPECTATIONS_FOLDER}/{path.name}"
-        if name not in expected:
-            drift.append(f"{name} belongs to no table")
-    return drift
+        elif path.read_text(encoding="utf-8") != document.content:
+            drift.append(f"{name} differs from {document.source}")
+    return drift + [f"{name} belongs to no table" for name in _surplus_suites(root)]
 
 
-def write_contract(root: Path) -> list[str]:
-    """Write the documents that differ, remove suites without a table, and return the paths that changed."""
+def write_documents(root: Path, documents: Mapping[str, Document] | None = None) -> list[str]:
+    """Write the documents that differ, remove suites without a table, and return the paths that changed.
+
+    Args:
+        root: the checkout.
+        documents: what is rendered, by path; default: what follows from the tables.
+    """
+    expected = render_contract() if documents is None else documents
     changed = []
-    expected = render_contract()
-    for name, content in expected.items():
+    for name, document in expected.items():
         path = root / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != content:
-            write_text(path, content)
+        if not path.is_file() or path.read_text(encoding="utf-8") != document.content:
+            write_text(path, document.content)
             changed.append(name)
-    for path in sorted((root / EXPECTATIONS_FOLDER).glob("*.json")):
-        name = f"{EXPECTATIONS_FOLDER}/{path.name}"
-        if name not in expected:
-            path.unlink()
-            changed.append(name)
+    for name in _surplus_suites(root):
+        (root / name).unlink()
+        changed.append(name)
     return changed
+
+
+def _surplus_suites(root: Path) -> list[str]:
+    """Return the suites that belong to no table."""
+    known = {f"{table.name}.json" for table in TABLES.values()}
+    found = sorted((root / EXPECTATIONS_FOLDER).glob("*.json"))
+    return [f"{EXPECTATIONS_FOLDER}/{path.name}" for path in found if path.name not in known]
 
 
 def read_suite(table: Table, *, root: Path) -> Suite:

@@ -1,16 +1,18 @@
-"""`restock contract`: the documents that follow from the table declarations."""
+"""`restock contract`: the documents that follow from the code."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from restock.cli.console import messages
 from restock.errors import ConfigurationError
 
 contract_app = typer.Typer(
-    help="Expectation suites and data dictionary, rendered from the tables.", no_args_is_help=True
+    help="The documents that are rendered from the code: suites, data dictionary, command reference, pictures.",
+    no_args_is_help=True,
 )
 
 
@@ -21,29 +23,39 @@ def _group() -> None:
 
 @contract_app.command("render")
 def render(
+    context: typer.Context,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail where a committed document differs.")
     ] = False,
 ) -> None:
-    """Write expectations/*.json and docs/data-dictionary.md from src/restock/tables.py.
+    """Write the documents that follow from the code, where they differ.
 
-    Next, after a change of a table: git add expectations docs/data-dictionary.md
+    From src/restock/tables.py: expectations/*.json and docs/data-dictionary.md. From the commands' help texts:
+    docs/guide/commands.md. From the import rules in pyproject.toml and from dvc.yaml: the pictures in
+    docs/architecture. From docs/adr: its index.
+
+    Next: git add expectations docs
     """
-    from restock.adapters.contract_documents import find_drift, write_contract
+    from restock.adapters.contract_documents import find_drift, render_contract, write_documents
+    from restock.adapters.guide_documents import render_guide
     from restock.adapters.workspace import project_root
 
     root = project_root()
+    program = context.find_root().command
+    if not isinstance(program, TyperGroup):
+        raise TypeError(f"the root of the command line must be a group, got {program!r}")
+    documents = render_contract() | render_guide(root, program=program)
     if check:
-        drift = find_drift(root)
+        drift = find_drift(root, documents)
         if drift:
             raise ConfigurationError(f"{'; '.join(drift)}. Render them: restock contract render.")
-        messages.print("the rendered documents match the tables", highlight=False)
+        messages.print("the rendered documents match the code", highlight=False)
         return
-    changed = write_contract(root)
+    changed = write_documents(root, documents)
     for name in changed:
         messages.print(f"wrote {name}", highlight=False)
     if not changed:
-        messages.print("nothing to write: the rendered documents match the tables", highlight=False)
+        messages.print("nothing to write: the rendered documents match the code", highlight=False)
 
 
 def register(app: typer.Typer) -> None:
