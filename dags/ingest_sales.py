@@ -7,7 +7,8 @@ and puts all batches together. An Airflow DAG run by hand; a success starts the 
 
 | field | meaning |
 |---|---|
-| Source | What to ingest, as `restock ingest` takes it: a file, a folder, an address, or `demo`. Paths are relative to the workspace. |
+| Source | What to ingest, as `restock ingest` takes it: a file, a folder, a URL (`s3://…`), or `demo`. Paths are relative to the workspace. For a database `env:NAME`: the variable of Airflow's environment that holds its SQLAlchemy URL. |
+| Query | For a database: the SELECT whose rows are the table below. |
 | Mapping | A YAML file that says which of the source's columns is which of ours, how dates and numbers are written. |
 | Table | What the files hold, where their names don't tell. |
 | Format | The layout, where the names don't tell. |

@@ -1,7 +1,8 @@
-"""What the guide takes from the code: the command reference, the two pictures and the index of decisions."""
+"""What the guide takes from the code: commands, a page for each DAG, the two pictures and the index of decisions."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -17,6 +18,8 @@ COMMAND_REFERENCE = "docs/guide/commands.md"
 LAYERS_PICTURE = "docs/architecture/layers.svg"
 PIPELINE_PICTURE = "docs/architecture/pipeline.svg"
 DECISIONS_FOLDER = "docs/adr"
+DAGS_FOLDER = "dags"
+DAG_PAGES = "docs/dags"
 DECISIONS_INDEX = f"{DECISIONS_FOLDER}/index.md"
 
 _DECISION_TITLE = re.compile(r"# (?P<number>\d+)\. (?P<title>.+)")
@@ -41,7 +44,26 @@ def render_guide(root: Path, *, program: TyperGroup) -> dict[str, Document]:
         DECISIONS_INDEX: Document(
             content=render_decisions(root / DECISIONS_FOLDER), source=f"the files in {DECISIONS_FOLDER}"
         ),
+    } | {
+        f"{DAG_PAGES}/{path.stem}.md": Document(
+            content=render_dag_page(path), source=f"the docstring of {DAGS_FOLDER}/{path.name}"
+        )
+        for path in sorted((root / DAGS_FOLDER).glob("*.py"))
     }
+
+
+def render_dag_page(path: Path) -> str:
+    """Return a DAG's page, as Airflow shows it, from its file's docstring.
+
+    Raises:
+        ConfigurationError: the file has none.
+    """
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if text is None:
+        raise ConfigurationError(f"{path} has no docstring, which is the DAG's page. Begin the file with one.")
+    title, _, rest = text.partition("\n")
+    # The guide's pages say first which DAG they are about; in Airflow that stands above.
+    return f"# {path.stem}: {title.removeprefix('# ').lower()}\n{rest}\n"
 
 
 def render_decisions(folder: Path) -> str:

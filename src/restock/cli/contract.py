@@ -32,7 +32,7 @@ def render(
 
     From src/restock/tables.py: expectations/*.json and docs/data-dictionary.md. From the commands' help texts:
     docs/guide/commands.md. From the import rules in pyproject.toml and from dvc.yaml: the pictures in
-    docs/architecture. From docs/adr: its index.
+    docs/architecture. From the docstrings in dags: docs/dags. From docs/adr: its index.
 
     Next: git add expectations docs
     """

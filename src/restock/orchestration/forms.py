@@ -41,7 +41,14 @@ def ingest_form() -> dict[str, Param]:
             type="string",
             minLength=1,
             title="Source",
-            description="File, folder or address to ingest; relative to the workspace. `demo`: the demo company.",
+            description="File, folder or URL to ingest, relative to the workspace; `demo`: the demo company. For a "
+            "database env:NAME, the variable that holds its SQLAlchemy URL: no password is typed here.",
+        ),
+        "query": Param(
+            None,
+            type=["null", "string"],
+            title="Query",
+            description="For a database: the SELECT whose rows are the table named below. Empty for anything else.",
         ),
         "mapping": Param(
             None,

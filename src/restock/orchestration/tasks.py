@@ -23,9 +23,12 @@ def ingest_task() -> CommandOperator:
 
     def arguments(context: Context) -> list[str]:
         form = context["params"]
-        options = [*option("--mapping", form["mapping"]), *option("--table", form["table"])]
+        fields = ("mapping", "table", "format", "query")
+        options = [part for name in fields for part in option(f"--{name}", form[name])]
+        if form["query"]:
+            return ["ingest", "--json", *options, f"--sql={form['source']}"]
         # "--" ends the options: a source is never taken for one.
-        return ["ingest", "--json", *options, *option("--format", form["format"]), "--", form["source"]]
+        return ["ingest", "--json", *options, "--", form["source"]]
 
     return CommandOperator(task_id="ingest", arguments=arguments)
 
