@@ -10,7 +10,7 @@ from typing import Annotated
 import click
 import typer
 
-from restock.cli import bench, contract, demo, ingest, models, serve, services, stages, token, workspace
+from restock.cli import bench, benchmark, contract, demo, ingest, models, serve, services, stages, token, workspace
 from restock.cli.console import print_error
 from restock.errors import RestockError
 from restock.settings import read_settings
@@ -62,6 +62,7 @@ demo.register(app)
 models.register(app)
 services.register(app)
 bench.register(app)
+benchmark.register(app)
 
 
 def main() -> None:
