@@ -53,8 +53,8 @@ check: setup ## ruff, mypy --strict and import-linter
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
 .PHONY: bench
-bench: setup ## measure speed as ratios against peers; BENCH_DATA=DIR adds FreshRetailNet
-	@$(BIN)/restock bench $(if $(BENCH_DATA),--data $(BENCH_DATA),)
+bench: setup ## measure speed as ratios against peers (docs/benchmarks.md); BENCH_DATA=DIR: features on FreshRetailNet
+	@$(BIN)/restock bench --write docs/benchmarks.md $(if $(BENCH_DATA),--data $(BENCH_DATA),) $(if $(BENCH_RESULTS),--results $(BENCH_RESULTS),)
 
 .PHONY: up
 up: setup ## start the forecast service in the background, for this checkout's promoted version

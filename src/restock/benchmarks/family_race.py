@@ -26,12 +26,14 @@ class FamilyRace:
     """How the families did on the held-out days.
 
     Attributes:
-        scores: score of every family that could be fitted; seconds of its back-test among the figures.
+        scores: score of every family that could be fitted.
+        seconds: wall time of each back-test.
         skipped: why a family could not be fitted, by family.
         best: the family that is refitted on all data.
     """
 
     scores: dict[str, Score]
+    seconds: dict[str, float]
     skipped: dict[str, str]
     best: FamilyName
 
@@ -50,22 +52,23 @@ def race_families(
         InsufficientHistoryError: none of `families` could be fitted.
     """
     scores: dict[str, Score] = {}
+    seconds: dict[str, float] = {}
     skipped: dict[str, str] = {}
     for family in dict.fromkeys([BASELINE, *families]):
         begun = time.monotonic()
         try:
-            score = back_test(family)
+            scores[family] = back_test(family)
         except InsufficientHistoryError as error:
             logger.warning("%s is left out of the back-test: %s", family, error)
             skipped[family] = str(error)
             continue
-        seconds = time.monotonic() - begun
-        scores[family] = score | {"seconds": round(seconds, 1)}
-        logger.info("back-test of %s: %s, %.1f s", family, score, seconds)
+        seconds[family] = time.monotonic() - begun
+        logger.info("back-test of %s: %s, %.1f s", family, scores[family], seconds[family])
     candidates = [family for family in dict.fromkeys(families) if family in scores]
     if not candidates:
         raise InsufficientHistoryError(f"none of {', '.join(families)} could be fitted: {'; '.join(skipped.values())}")
-    return FamilyRace(scores=scores, skipped=skipped, best=min(candidates, key=lambda family: by(scores[family])))
+    best = min(candidates, key=lambda family: by(scores[family]))
+    return FamilyRace(scores=scores, seconds=seconds, skipped=skipped, best=best)
 
 
 def change_params(params: Params, changes: dict[str, object]) -> Params:

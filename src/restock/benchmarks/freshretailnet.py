@@ -127,6 +127,7 @@ def run_freshretailnet(
             "seasonal_naive": race.scores["seasonal_naive"],
         },
         families=race.scores,
+        back_test_seconds=race.seconds,
         skipped=race.skipped,
         setting={
             "is_plan_known": plan is not None,

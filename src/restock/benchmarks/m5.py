@@ -128,6 +128,7 @@ def run_m5(
             "seasonal_naive": race.scores["seasonal_naive"],
         },
         families=race.scores,
+        back_test_seconds=race.seconds,
         skipped=race.skipped,
         setting={
             "held_out_days": HELD_OUT_DAYS,

@@ -31,6 +31,7 @@ class BenchmarkResult:
         score: the family's score on the held-out days.
         baselines: score of each baseline on the same days.
         families: score of every family in the race.
+        back_test_seconds: wall time of every family's back-test.
         skipped: why a family could not take part, by family.
         setting: what else decides the figures, such as how many days were held out.
     """
@@ -44,6 +45,7 @@ class BenchmarkResult:
     score: dict[str, float]
     baselines: dict[str, dict[str, float]]
     families: dict[str, dict[str, float]]
+    back_test_seconds: dict[str, float] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     setting: dict[str, Any] = field(default_factory=dict)
 
@@ -58,6 +60,7 @@ class BenchmarkResult:
             "baselines": {name: _rounded(score) for name, score in self.baselines.items()},
             "family": self.family,
             "families": {name: _rounded(score) for name, score in self.families.items()},
+            "back_test_seconds": {name: round(value, 1) for name, value in self.back_test_seconds.items()},
             "skipped": self.skipped,
             "seed": self.seed,
             "setting": self.setting,
