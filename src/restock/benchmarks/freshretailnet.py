@@ -47,6 +47,7 @@ BASELINE_DAYS = 14
 # A learned level costs time, and its neighbours tell it: these are fitted, the other ones of `QUANTILES` are linear
 # between them.
 _FITTED_QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+_DAILY_FILE = "daily_train.parquet"
 # Only the mean of the forecast of sales is used; a family wants three levels or more.
 _SALES_QUANTILES = (0.25, 0.5, 0.75)
 # A day with more of it without stock is left out: none of it for demand, nothing left out for sales.
@@ -102,6 +103,8 @@ def run_freshretailnet(
     known = known_before(panel, held_out_days=HELD_OUT_DAYS, has_plan=plan is not None)
     held_out = slice(known.observed_periods, panel.observed_periods)
     sales, is_in_stock = panel.sales_units[:, held_out], panel.stockout_share[:, held_out] == 0
+    if not np.nansum(np.where(is_in_stock, sales, 0)) > 0:
+        raise DataError(f"the last {HELD_OUT_DAYS} days have no sales on days without a stockout, so nothing to score.")
 
     def back_test(family: FamilyName) -> Score:
         forecast = forecast_days(known, family=family, params=params, has_plan=plan is not None, progress=progress)
@@ -145,6 +148,10 @@ def read_series(data: Path, params: Params) -> tuple[DemandPanel, NDArray[np.int
         DataError: a file is missing or does not hold what the layout says, or the holidays end before the horizon.
     """
     panel = read_layout_panel(data, params, source_format=SourceFormat.FRESHRETAILNET)
+    daily = read_layout_columns(data / _DAILY_FILE, ["series_id", "day", "sale_amount_x100", "stockout_mask"])
+    repeated = daily.height - daily.select("series_id", "day").n_unique()
+    if repeated:
+        raise DataError(f"{_DAILY_FILE} holds {repeated} rows of a series and day that it holds before, expected none.")
     series = read_layout_columns(data / "series.parquet", ["series_id", "store_id", "product_id"])
     names = series.select(sku=pl.format("P{}", "product_id"), location=pl.format("S{}", "store_id"))
     panel = in_file_order(panel, names, file="series.parquet")

@@ -49,8 +49,8 @@ def render_page(figures: dict[str, Any], results: list[dict[str, Any]], *, measu
     lines = [
         "# Benchmarks",
         "",
-        f"Measured on {measured_on} by `restock bench --write docs/benchmarks.md`. Seconds are this machine's and depend",
-        "on what else it does; ratios compare two things that took turns in the same run.",
+        f"Measured on {measured_on} by `restock bench --write docs/benchmarks.md`. Seconds are this machine's and",
+        "depend on what else it does; ratios compare two things that took turns in the same run.",
         "",
         *_table(["machine", ""], [[name, value] for name, value in figures["machine"].items()]),
         "Versions: " + ", ".join(f"{name} {value}" for name, value in figures["versions"].items()) + ".",

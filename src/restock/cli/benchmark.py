@@ -27,7 +27,7 @@ _Families = Annotated[
         f"One alone is taken as it is. Default: {','.join(_DEFAULT_FAMILIES)}.",
     ),
 ]
-_Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Default: the seed of params.yaml.")]
+_Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Default: the seed of params.yaml.")]
 
 group = typer.Typer(
     name="benchmark",
@@ -57,6 +57,7 @@ def freshretailnet(
 
     settings, params = read_settings(), _read_params(seed)
     chosen = parse_families(families)
+    _check_writable(out)
     result = run_freshretailnet(data, params, families=chosen, planned=planned, out=out, progress=show_progress)
     read = [data / name for name in FILES] + ([planned] if planned is not None else [])
     _report(result, settings, params, files=read, written=[out])
@@ -79,6 +80,7 @@ def m5(
 
     settings, params = read_settings(), _read_params(seed)
     chosen = parse_families(families)
+    _check_writable(out, quantiles)
     result = run_m5(data, params, families=chosen, out=out, quantiles_out=quantiles, progress=show_progress)
     _report(result, settings, params, files=[data / name for name in FILES], written=[out, quantiles])
 
@@ -96,6 +98,17 @@ def parse_families(given: list[str] | None) -> list[FamilyName]:
             f"families must be of {', '.join(get_args(FamilyName))}, got {', '.join(unknown) or 'none'}."
         )
     return names  # type: ignore[return-value]  # checked above
+
+
+def _check_writable(*paths: Path | None) -> None:
+    """Refuse an output file before minutes of work.
+
+    Raises:
+        ConfigurationError: a path is a folder, or lies in none.
+    """
+    for path in paths:
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise ConfigurationError(f"{path} can't be written: name a file in an existing folder.")
 
 
 def _read_params(seed: int | None) -> Params:

@@ -201,3 +201,16 @@ def test_read_series_named_twice_is_refused(write_freshretailnet, small_params):
     series.write_parquet(data / "series.parquet")
     with pytest.raises(DataError, match=r"series.parquet names 20 series twice"):
         read_series(data, small_params())
+
+
+def test_read_series_day_held_twice_is_refused(write_freshretailnet, small_params):
+    daily = fresh_daily()
+    data = write_freshretailnet(daily=pl.concat([daily, daily.tail(2)]))
+    with pytest.raises(DataError, match=r"daily_train.parquet holds 2 rows of a series and day that it holds before"):
+        read_series(data, small_params())
+
+
+def test_run_freshretailnet_held_out_days_all_out_of_stock_are_refused(write_freshretailnet, small_params, silent):
+    data = write_freshretailnet(daily=held_out_changed())
+    with pytest.raises(DataError, match="the last 7 days have no sales on days without a stockout"):
+        run_freshretailnet(data, small_params(), families=FAMILIES, planned=None, out=None, progress=silent)

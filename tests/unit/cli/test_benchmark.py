@@ -95,3 +95,8 @@ def test_benchmark_on_planned_days_that_do_not_follow_the_data_exits_2(
 
 def test_benchmark_with_an_unknown_family_exits_2(workspace, tmp_path):
     assert "got prophet" in refused("m5", "--data", tmp_path, "--families", "xgboost,prophet")
+
+
+def test_benchmark_with_an_output_that_can_not_be_written_exits_2(workspace, write_m5, tmp_path):
+    for out in (tmp_path, tmp_path / "nowhere" / "means.parquet"):
+        assert "can't be written" in refused("m5", "--data", write_m5(f"m5_{out.name}"), "--out", out)
