@@ -58,8 +58,8 @@ docs: setup ## build the documentation as a site into build/site; nothing in it 
 	@echo "docs: open build/site/index.html"
 
 .PHONY: bench
-bench: setup ## measure speed as ratios against peers; BENCH_DATA=DIR adds FreshRetailNet
-	@$(BIN)/restock bench $(if $(BENCH_DATA),--data $(BENCH_DATA),)
+bench: setup ## measure speed as ratios against peers (docs/benchmarks.md); BENCH_DATA=DIR: features on FreshRetailNet
+	@$(BIN)/restock bench --write docs/benchmarks.md $(if $(BENCH_DATA),--data $(BENCH_DATA),) $(if $(BENCH_RESULTS),--results $(BENCH_RESULTS),)
 
 .PHONY: up
 up: setup ## start Airflow, MLflow and the forecast service (RESTOCK_WORKSPACE=.demo make up: for the demo's data)

@@ -10,7 +10,20 @@ from typing import Annotated
 import click
 import typer
 
-from restock.cli import bench, contract, daily, demo, ingest, models, serve, services, stages, token, workspace
+from restock.cli import (
+    bench,
+    benchmark,
+    contract,
+    daily,
+    demo,
+    ingest,
+    models,
+    serve,
+    services,
+    stages,
+    token,
+    workspace,
+)
 from restock.cli.console import print_error
 from restock.errors import RestockError
 from restock.settings import read_settings
@@ -63,6 +76,7 @@ demo.register(app)
 models.register(app)
 services.register(app)
 bench.register(app)
+benchmark.register(app)
 
 
 def main() -> None:
