@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from restock.adapters.sources.formats import SourceFormat
 from restock.adapters.sources.freshretailnet import FIRST_DAY
+from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.storage import write_frame
 from restock.adapters.usage import peak_rss_mb
 from restock.benchmarks.family_race import Score, ShowProgress, change_params, race_families

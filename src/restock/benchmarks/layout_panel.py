@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from restock.adapters.sources.columnar import read_columns
-from restock.adapters.sources.formats import SourceFormat, build_request, read_source
+from restock.adapters.sources.formats import build_request, read_source
+from restock.adapters.sources.requests import SourceFormat
 from restock.errors import DataError, InsufficientHistoryError
 from restock.forecasting.panel import DemandPanel, build_demand_panel
 from restock.params import Params

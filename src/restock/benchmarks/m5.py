@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from restock.adapters.sources.columnar import read_columns
-from restock.adapters.sources.formats import SourceFormat
 from restock.adapters.sources.m5 import FILES
+from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.storage import write_frame
 from restock.adapters.usage import peak_rss_mb
 from restock.benchmarks.family_race import Score, ShowProgress, change_params, race_families
