@@ -54,7 +54,7 @@ check: setup ## ruff, mypy --strict and import-linter
 
 .PHONY: docs
 docs: setup ## build the documentation as a site into build/site; nothing in it is loaded from elsewhere
-	@$(BIN)/mkdocs build --quiet
+	@$(BIN)/mkdocs build
 	@echo "docs: open build/site/index.html"
 
 .PHONY: bench
