@@ -54,12 +54,12 @@ check: setup ## ruff, mypy --strict and import-linter
 
 .PHONY: docs
 docs: setup ## build the documentation as a site into build/site; nothing in it is loaded from elsewhere
-	@$(BIN)/mkdocs build --quiet
+	@$(BIN)/mkdocs build
 	@echo "docs: open build/site/index.html"
 
 .PHONY: bench
-bench: setup ## measure speed as ratios against peers; BENCH_DATA=DIR adds FreshRetailNet
-	@$(BIN)/restock bench $(if $(BENCH_DATA),--data $(BENCH_DATA),)
+bench: setup ## measure speed as ratios against peers (docs/benchmarks.md); BENCH_DATA=DIR: features on FreshRetailNet
+	@$(BIN)/restock bench --write docs/benchmarks.md $(if $(BENCH_DATA),--data $(BENCH_DATA),) $(if $(BENCH_RESULTS),--results $(BENCH_RESULTS),)
 
 .PHONY: up
 up: setup ## start Airflow, MLflow and the forecast service (RESTOCK_WORKSPACE=.demo make up: for the demo's data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -139,16 +140,21 @@ def fenced_block(path: Path, *, holding: str) -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
-        cwd=ROOT,
+def build_site(checkout, folder):
+    # Not --quiet: it drops the warnings before --strict counts them.
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=checkout,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    done = build_site(ROOT, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -156,6 +162,24 @@ def site(tmp_path_factory):
 def test_site_builds_strictly_with_every_page(site):
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     assert [page for page in sorted(pages) if not (site / page).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("orphan.md", "# Nobody names it\n", "exist in the docs directory, but are not included"),
+        ("index.md", "[there](missing.md)\n", "missing.md"),
+        ("index.md", "[there](settings.md#missing)\n", "does not contain an anchor '#missing'"),
+    ],
+)
+def test_site_with_an_orphan_or_a_broken_link_is_not_built(tmp_path, name, text, complaint):
+    for part in ("docs", "infra/docs"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
+    done = build_site(tmp_path, tmp_path / "site")
+    assert done.returncode == 1
+    assert complaint in done.stderr
 
 
 def test_site_loads_nothing_from_another_host(site):

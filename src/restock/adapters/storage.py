@@ -84,10 +84,15 @@ def write_table(frame: pl.DataFrame, table: Table, path: Path) -> None:
     Raises:
         ValueError: `frame` is not of that table.
     """
+    write_frame(table.conform(frame), path)
+
+
+def write_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Write `frame` as it is to a parquet file, atomically; the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        table.conform(frame).write_parquet(temporary, compression="zstd", statistics=True)
+        frame.write_parquet(temporary, compression="zstd", statistics=True)
         sync_file(temporary)
         temporary.replace(path)
     except BaseException:

@@ -296,6 +296,30 @@ def link_reused_run(place: TrackingPlace, run_id: str, *, parent_run_id: str) ->
         return made
 
 
+def log_measurement(
+    place: TrackingPlace,
+    *,
+    experiment: str,
+    name: str,
+    params: dict[str, Any],
+    metrics: dict[str, float],
+    tags: dict[str, str],
+    provenance: Provenance,
+) -> str:
+    """Log a run that stands for itself, such as a benchmark's, and return its id.
+
+    Raises:
+        TrackingError: MLflow failed.
+    """
+    with connect(place) as client:
+        experiment_id = _find_experiment(client, place, experiment)
+        named = {**tags, **_provenance_tags(provenance), _NAME_TAG: name}
+        run_id = str(client.create_run(experiment_id, tags=named).info.run_id)
+        _log_batches(client, run_id, metrics=as_metrics(metrics), params=flatten(params))
+        client.set_terminated(run_id)
+        return run_id
+
+
 def _find_experiment(client: Any, place: TrackingPlace, name: str) -> str:
     """Return the id of an experiment, made where there is none."""
     from mlflow.exceptions import MlflowException

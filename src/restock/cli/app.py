@@ -7,10 +7,22 @@ import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
-from restock.cli import bench, contract, daily, demo, ingest, models, serve, services, stages, token, workspace
+from restock.cli import (
+    bench,
+    benchmark,
+    contract,
+    daily,
+    demo,
+    ingest,
+    models,
+    serve,
+    services,
+    stages,
+    token,
+    workspace,
+)
 from restock.cli.console import print_error
 from restock.errors import RestockError
 from restock.settings import read_settings
@@ -63,6 +75,7 @@ demo.register(app)
 models.register(app)
 services.register(app)
 bench.register(app)
+benchmark.register(app)
 
 
 def main() -> None:
@@ -71,13 +84,8 @@ def main() -> None:
     # 3 s took 40 s). The variable is read when the library is loaded: set before any command, inherited by children.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        # Click gives back the code of an Exit here, and does not end the process itself.
-        code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        # Typer itself ends the process: with 0, with a command's own code, or with 2 after a usage error.
+        app()
     except RestockError as error:
         if os.environ.get("RESTOCK_DEBUG") == "1":
             raise
@@ -85,4 +93,3 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)

@@ -2,53 +2,59 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from restock.cli.console import messages, output, print_json
 from restock.errors import ConfigurationError
-from restock.params import read_params
+from restock.params import Params, read_params
 from restock.settings import Settings
+
+if TYPE_CHECKING:
+    from restock.forecasting.panel import DemandPanel
 
 _REPEATS = 5
 
 
 def bench(
     data: Annotated[
-        Path | None, typer.Option(help="Folder in the FreshRetailNet or M5 layout; adds the speed of the features.")
+        Path | None,
+        typer.Option(help="Folder in the FreshRetailNet or M5 layout to time the features on; default: the workspace."),
     ] = None,
+    *,
     folder: Annotated[Path, typer.Option("--workspace", help="Workspace with a promoted version.")] = Path(".demo"),
     n_requests: Annotated[int, typer.Option(min=100, help="Requests to each service.")] = 1_000,
+    write: Annotated[
+        Path | None, typer.Option(help="Markdown file for the results, with machine and versions.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="File with the JSON lines of `restock benchmark`, to go into the Markdown file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure features, a no-op `dvc repro`, and `/forecast` beside a bare BentoML endpoint.
+    """Measure features, predictions, `/forecast` and a no-op `dvc repro`, beside mlforecast, XGBoost and BentoML.
 
     Run `make demo` before: the workspace must hold a promoted version.
     """
-    from restock.adapters.provenance import read_library_versions
-    from restock.benchmarks.forecast_latency import measure_forecast_latency
+    from restock.adapters.storage import write_text
+    from restock.benchmarks.results_page import read_results, render_page
 
     settings = Settings(workspace=folder)
     if not (settings.models_dir / "demand_forecasting" / "current.json").exists():
         raise ConfigurationError(f"workspace {folder} has no promoted version. Make one first: make demo.")
-    figures: dict[str, Any] = {}
-    if data is not None:
-        from restock.benchmarks.feature_speed import measure_feature_speed
-
-        messages.print("features …")
-        figures["features"] = measure_feature_speed(data, read_params(settings.params_file))
-    messages.print("no-op dvc repro …")
-    figures["no_op_repro"] = {"seconds_median_of_5": _time_no_op(settings.root)}
-    messages.print("forecast latency …")
-    figures["forecast"] = measure_forecast_latency(settings, n_requests=n_requests)
-    figures["machine"] = {"cpus": os.cpu_count(), "processor": platform.machine(), **read_library_versions()}
+    if results is not None and write is None:
+        raise ConfigurationError("--results go into the file of --write, which is missing. Give both.")
+    kept = [] if results is None else read_results(results)
+    figures = _measure(settings, data, n_requests=n_requests)
+    if write is not None:
+        write_text(write, render_page(figures, kept, measured_on=datetime.now(tz=UTC).date()))
+        messages.print(f"wrote {write}", highlight=False)
     if as_json:
         print_json(figures)
         return
@@ -59,6 +65,37 @@ def bench(
         for name, value in values.items():
             table.add_row(what, name, str(value))
     output.print(table)
+
+
+def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[str, Any]:
+    """Return every figure, by what it is about."""
+    from restock.adapters.machine import describe_machine, read_versions
+    from restock.adapters.panel_files import load_panel
+    from restock.benchmarks.feature_speed import measure_feature_speed
+    from restock.benchmarks.forecast_latency import measure_forecast_latency
+    from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
+    from restock.pipeline.train import MODEL_FOLDER, candidate_folder
+
+    params = read_params(settings.params_file)
+    figures: dict[str, Any] = {"machine": describe_machine(), "versions": read_versions()}
+    messages.print("no-op dvc repro …")
+    figures["no_op_repro"] = {"seconds_median_of_5": _time_no_op(settings.root)}
+    panel = load_panel(settings.data_dir / "features")
+    messages.print("predictions …")
+    model = load_xgboost(candidate_folder(settings.data_dir, "xgboost") / MODEL_FOLDER)
+    figures["prediction"] = measure_prediction_speed(model, panel)
+    messages.print("forecast latency …")
+    figures["forecast"] = measure_forecast_latency(settings, n_requests=n_requests)
+    messages.print("features …")
+    timed = panel if data is None else _read_panel(data, params)
+    figures["features"] = measure_feature_speed(timed, params.features)
+    return figures
+
+
+def _read_panel(data: Path, params: Params) -> DemandPanel:
+    from restock.benchmarks.layout_panel import read_layout_panel
+
+    return read_layout_panel(data, params)
 
 
 def _time_no_op(workspace: Path) -> float:

@@ -23,7 +23,6 @@ def _group() -> None:
 
 @contract_app.command("render")
 def render(
-    context: typer.Context,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail where a committed document differs.")
     ] = False,
@@ -40,10 +39,13 @@ def render(
     from restock.adapters.guide_documents import render_guide
     from restock.adapters.workspace import project_root
 
+    # The whole command line, whichever part of it was called; it registers this module, so not before.
+    from restock.cli.app import app
+
     root = project_root()
-    program = context.find_root().command
+    program = typer.main.get_command(app)
     if not isinstance(program, TyperGroup):
-        raise TypeError(f"the root of the command line must be a group, got {program!r}")
+        raise TypeError(f"the command line must be a group, got {program!r}")
     documents = render_contract() | render_guide(root, program=program)
     if check:
         drift = find_drift(root, documents)

@@ -1,0 +1,141 @@
+"""What `restock bench` and `restock benchmark` measured, as a page of Markdown."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from restock.errors import DataError
+
+# In the order in which a reader wants them.
+_SCORES = {
+    "wape_sales": "WAPE, sales, all days",
+    "wpe_sales": "WPE, sales, all days",
+    "wape_in_stock": "WAPE, demand, in-stock days",
+    "wpe_in_stock": "WPE, demand, in-stock days",
+    "pinball": "pinball loss, demand, in-stock days",
+    "coverage_80": "days within q0.10 to q0.90, in stock",
+    "wrmsse_level12": "WRMSSE, level 12",
+    "bias": "bias",
+    "scaled_pinball": "weighted scaled pinball loss",
+}
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Return the results in a file of what `restock benchmark` printed, one JSON object a line.
+
+    Raises:
+        DataError: the file can't be read, or a line is no result.
+    """
+    try:
+        results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read as JSON lines: {error}.") from error
+    if not all(isinstance(result, dict) and {"benchmark", "score", "baselines"} <= set(result) for result in results):
+        raise DataError(f"{path} holds a line that is no result, expected what `restock benchmark` prints last.")
+    return results
+
+
+def render_page(figures: dict[str, Any], results: list[dict[str, Any]], *, measured_on: date) -> str:
+    """Return the page.
+
+    Args:
+        figures: what `restock bench` measured, by name; `machine` and `versions` among it.
+        results: of `restock benchmark`, may be empty.
+        measured_on: the day.
+    """
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Measured on {measured_on} by `restock bench --write docs/benchmarks.md`. Seconds are this machine's and",
+        "depend on what else it does; ratios compare two things that took turns in the same run.",
+        "",
+        *_table(["machine", ""], [[name, value] for name, value in figures["machine"].items()]),
+        "Versions: " + ", ".join(f"{name} {value}" for name, value in figures["versions"].items()) + ".",
+        "",
+        "## Speed against peers",
+        "",
+        *_table(["what", "ours", "peer", "ratio"], _speed_rows(figures)),
+    ]
+    for result in results:
+        lines += _result_lines(result)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """Return one row a comparison."""
+    rows = []
+    if features := figures.get("features"):
+        what = f"features of {features['rows']:,} rows ({features['features']} columns"
+        rows.append(
+            [
+                what + f"; mlforecast: the {features['mlforecast_features']} of them that it has)",
+                f"{features['rows_per_second']:,} rows/s",
+                f"mlforecast: {features['mlforecast_rows_per_second']:,} rows/s",
+                f"{features['ratio']:.2f} x as fast",
+            ]
+        )
+    if prediction := figures.get("prediction"):
+        what = (
+            f"forecast of {prediction['series']:,} series ({prediction['rows']:,} rows, {prediction['quantiles']} "
+            "quantiles and mean), XGBoost family: panel to quantiles"
+        )
+        for threads, words in (("one_thread", "one thread, as served"), ("all_cores", "all cores")):
+            bare = f"`inplace_predict` of the same matrix, {words}"
+            rows.append(
+                [
+                    what,
+                    f"{prediction['seconds'] * 1e3:.0f} ms",
+                    f"{bare}: {prediction[f'bare_{threads}_seconds'] * 1e3:.0f} ms",
+                    f"{prediction[f'ratio_to_{threads}']:.2f} x the time",
+                ]
+            )
+    if forecast := figures.get("forecast"):
+        bare = f"{forecast['bare_p50_ms']:.2f} ms ({forecast['bare_p99_ms']:.2f} ms)"
+        rows.append(
+            [
+                f"`/forecast`, {forecast['horizon']} periods, family {forecast['family']}: p50 (p99)",
+                f"{forecast['forecast_p50_ms']:.2f} ms ({forecast['forecast_p99_ms']:.2f} ms)",
+                f"bare BentoML endpoint, same bytes: {bare}",
+                f"{forecast['ratio_p50']:.2f} x the time",
+            ]
+        )
+        rows.append(["the forecast inside `/forecast`, p50", f"{forecast['in_process_p50_ms']:.2f} ms", "-", "-"])
+    if repro := figures.get("no_op_repro"):
+        rows.append(["`dvc repro` with nothing to do", f"{repro['seconds_median_of_5']:.2f} s", "-", "-"])
+    return rows
+
+
+def _result_lines(result: dict[str, Any]) -> list[str]:
+    """Return one data set's back-test: the chosen family beside its baselines and the other families."""
+    setting = ", ".join(f"{name} {value}" for name, value in result["setting"].items())
+    others = {name: score for name, score in result["families"].items() if name not in result["baselines"]}
+    columns = result["baselines"] | others
+    names = [name for name in _SCORES if name in result["score"]]
+    rows = [
+        [_SCORES[name], *(f"{score[name]:.4f}" if name in score else "-" for score in columns.values())]
+        for name in names
+    ]
+    figures = f"{result['rows']:,} rows in {result['seconds']:.0f} s, peak memory {result['peak_rss_mb']:,} MB"
+    heading = [name.replace("_", " ") + (" (chosen)" if name == result["family"] else "") for name in columns]
+    return [
+        f"## Back-test: {result['benchmark']}",
+        "",
+        f"`restock benchmark {result['benchmark']}`: {figures}, seed {result['seed']}; {setting}.",
+        "",
+        *_table(["", *heading], rows),
+        *(f"Left out: {name}, because {why}" for name, why in result["skipped"].items()),
+        "",
+    ]
+
+
+def _table(heading: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a Markdown table and an empty line."""
+    return [
+        "| " + " | ".join(heading) + " |",
+        "|" + " --- |" * len(heading),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]

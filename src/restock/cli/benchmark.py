@@ -1,0 +1,134 @@
+"""`restock benchmark`: forecasts of public data sets, back-tested and written as files that others can score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from restock.cli.console import messages, print_json, show_progress
+from restock.errors import ConfigurationError
+from restock.params import FamilyName, Params, read_params
+from restock.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from restock.benchmarks.result import BenchmarkResult
+
+# Random forests take three times as long as all of these together; `--families random_forest` adds them.
+_DEFAULT_FAMILIES = ["seasonal_naive", "xgboost", "neural"]
+
+_Data = Annotated[Path, typer.Option("--data", help="Folder with the data set in its compact layout.")]
+_Families = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--families",
+        help=f"Families to choose from, separated by commas or given again: {', '.join(get_args(FamilyName))}. "
+        f"One alone is taken as it is. Default: {','.join(_DEFAULT_FAMILIES)}.",
+    ),
+]
+_Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Default: the seed of params.yaml.")]
+
+group = typer.Typer(
+    name="benchmark",
+    help="Forecast public data sets: a back-test on the end of the data, and files that others can score.",
+    no_args_is_help=True,
+)
+
+
+@group.command("freshretailnet")
+def freshretailnet(
+    data: _Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Parquet file for the next 14 days; without it only the back-test.")
+    ] = None,
+    planned: Annotated[
+        Path | None, typer.Option("--planned", help="Discounts and activities of the next 14 days, parquet or CSV.")
+    ] = None,
+    families: _Families = None,
+    seed: _Seed = None,
+) -> None:
+    """Fresh food with hourly stockouts: sales and uncensored demand of the next 14 days.
+
+    Example: restock benchmark freshretailnet --data freshretailnet --out predictions.parquet
+    """
+    from restock.adapters.sources.freshretailnet import FILES
+    from restock.benchmarks.freshretailnet import run_freshretailnet
+
+    settings, params = read_settings(), _read_params(seed)
+    chosen = parse_families(families)
+    _check_writable(out)
+    result = run_freshretailnet(data, params, families=chosen, planned=planned, out=out, progress=show_progress)
+    read = [data / name for name in FILES] + ([planned] if planned is not None else [])
+    _report(result, settings, params, files=read, written=[out])
+
+
+@group.command("m5")
+def m5(
+    data: _Data,
+    out: Annotated[Path | None, typer.Option("--out", help="Parquet file for the means of the next 28 days.")] = None,
+    quantiles: Annotated[Path | None, typer.Option("--quantiles", help="Parquet file for their quantiles.")] = None,
+    families: _Families = None,
+    seed: _Seed = None,
+) -> None:
+    """Walmart's items and stores: the next 28 days, scored as WRMSSE at level 12. Without a file only the back-test.
+
+    Example: restock benchmark m5 --data m5_walmart_last8weeks --out means.parquet --quantiles quantiles.parquet
+    """
+    from restock.adapters.sources.m5 import FILES
+    from restock.benchmarks.m5 import run_m5
+
+    settings, params = read_settings(), _read_params(seed)
+    chosen = parse_families(families)
+    _check_writable(out, quantiles)
+    result = run_m5(data, params, families=chosen, out=out, quantiles_out=quantiles, progress=show_progress)
+    _report(result, settings, params, files=[data / name for name in FILES], written=[out, quantiles])
+
+
+def parse_families(given: list[str] | None) -> list[FamilyName]:
+    """Return the families that an option names, in its order.
+
+    Raises:
+        ConfigurationError: one of them is not a family.
+    """
+    names = [name for part in given or _DEFAULT_FAMILIES for name in part.replace(",", " ").split()]
+    unknown = [name for name in names if name not in get_args(FamilyName)]
+    if unknown or not names:
+        raise ConfigurationError(
+            f"families must be of {', '.join(get_args(FamilyName))}, got {', '.join(unknown) or 'none'}."
+        )
+    return names  # type: ignore[return-value]  # checked above
+
+
+def _check_writable(*paths: Path | None) -> None:
+    """Refuse an output file before minutes of work.
+
+    Raises:
+        ConfigurationError: a path is a folder, or lies in none.
+    """
+    for path in paths:
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise ConfigurationError(f"{path} can't be written: name a file in an existing folder.")
+
+
+def _read_params(seed: int | None) -> Params:
+    params = read_params(read_settings().params_file)
+    return params if seed is None else params.model_copy(update={"seed": seed})
+
+
+def _report(
+    result: BenchmarkResult, settings: Settings, params: Params, *, files: list[Path], written: list[Path | None]
+) -> None:
+    """Track the result and print it, as one line of JSON for machines."""
+    from restock.benchmarks.result import track_result
+
+    for path in written:
+        if path is not None:
+            messages.print(f"wrote {path}", highlight=False)
+    track_result(settings, result, files=files, params=params.model_dump(mode="json"))
+    print_json(result.as_json())
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to `app`."""
+    app.add_typer(group)

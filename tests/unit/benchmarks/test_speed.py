@@ -1,0 +1,89 @@
+"""The speed figures: the peers compute what ours do, on the same rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from restock.benchmarks.feature_speed import as_long_sales, measure_feature_speed, peer_features
+from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
+from restock.benchmarks.results_page import read_results, render_page
+from restock.errors import DataError, NotReadyError
+from restock.forecasting.families.fit import fit_forecaster
+from restock.forecasting.features import build_origin_features
+
+
+def test_peer_features_equal_ours_where_nothing_is_censored(make_panel, small_params):
+    made = make_panel()
+    panel, params = replace(made, stockout_share=np.zeros_like(made.stockout_share)), small_params().features
+    features = build_origin_features(panel, params)
+    theirs = peer_features(panel.frequency, params)(as_long_sales(panel))
+    scale = features.column("scale_units")
+    period = (theirs["ds"] - panel.start).dt.total_days().to_numpy()
+    # Their row is about a target, ours about the period before it.
+    row, before = theirs["unique_id"].to_numpy()[period > 0], period[period > 0] - 1
+    names = {f"lag_{lag}": f"lag{lag + 1}" for lag in params.lags}
+    names |= {
+        f"mean_{window}": f"rolling_mean_lag1_window_size{window}_min_samples1" for window in params.rolling_windows
+    }
+    for ours, name in names.items():
+        found = (features.column(ours) * scale)[row, before]
+        expected = theirs[name].to_numpy()[period > 0]
+        # Their first row of a late starter has no history, where ours has a row of unknowns.
+        assert np.isnan(found[np.isnan(expected)]).all(), ours
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4, err_msg=ours)
+
+
+def test_measure_feature_speed_counts_every_row(make_panel, small_params):
+    panel = make_panel()
+    found = measure_feature_speed(panel, small_params().features)
+    assert found["rows"] == panel.n_series * panel.observed_periods
+    assert found["mlforecast_features"] == 3 + 2 * 2
+    assert found["ratio"] > 0
+
+
+def test_measure_prediction_speed_leaves_the_forecaster_as_it_is(make_panel, small_params):
+    panel = make_panel()
+    forecaster = fit_forecaster("xgboost", panel, params=small_params())
+    before = forecaster.forecast(panel, horizon=10).quantile_units
+    found = measure_prediction_speed(forecaster, panel)
+    assert (found["rows"], found["quantiles"]) == (panel.n_series * 10, 7)
+    np.testing.assert_array_equal(forecaster.forecast(panel, horizon=10).quantile_units, before)
+
+
+def test_load_xgboost_without_a_model_says_how_to_make_one(tmp_path):
+    with pytest.raises(NotReadyError, match="dvc repro train@xgboost"):
+        load_xgboost(tmp_path / "model")
+
+
+RESULT = {
+    "benchmark": "m5", "seconds": 12.3, "peak_rss_mb": 900, "rows": 1_000, "family": "xgboost", "seed": 1,
+    "score": {"wrmsse_level12": 0.9}, "baselines": {"mean_of_last_28_days": {"wrmsse_level12": 1.25}},
+    "families": {"xgboost": {"wrmsse_level12": 0.9}}, "skipped": {"neural": "too little history"},
+    "setting": {"held_out_days": 28},
+}  # fmt: skip
+
+
+def test_render_page_shows_scores_beside_baselines():
+    figures = {"machine": {"cores": "2"}, "versions": {"python": "3.11"}, "no_op_repro": {"seconds_median_of_5": 1.5}}
+    page = render_page(figures, [RESULT], measured_on=date(2026, 1, 2))
+    assert "Measured on 2026-01-02" in page
+    assert "| `dvc repro` with nothing to do | 1.50 s | - | - |" in page
+    assert "|  | mean of last 28 days | xgboost (chosen) |\n| --- | --- | --- |" in page
+    assert "| WRMSSE, level 12 | 1.2500 | 0.9000 |" in page
+    assert "Left out: neural, because too little history" in page
+
+
+def test_read_results_reads_what_is_printed(tmp_path):
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(RESULT) + "\n\n", encoding="utf-8")
+    assert read_results(path) == [RESULT]
+    path.write_text('{"seconds": 1}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="holds a line that is no result"):
+        read_results(path)
+    with pytest.raises(DataError, match="can't be read as JSON lines"):
+        read_results(tmp_path / "missing.jsonl")
