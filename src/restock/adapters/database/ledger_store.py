@@ -1,0 +1,321 @@
+"""The ledger in a database: a movement with its lines, balances, outbox event and audit entry in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, literal, select, union_all
+from sqlalchemy.dialects import postgresql, sqlite
+
+from restock.adapters.database.catalogue_tables import LocationRow
+from restock.adapters.database.ledger_tables import (
+    AuditRow,
+    BalanceRow,
+    IdempotencyRow,
+    MovementLineRow,
+    MovementRow,
+    OutboxRow,
+)
+from restock.errors import DataError, NotFoundError
+from restock.ledger.balances import BalanceKey, Shortage, add_up, find_shortages, require_stock
+from restock.ledger.movements import Kind, Line, Movement, checked
+
+TOPIC = "stock.movements"
+_INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+class IdempotencyError(DataError):
+    """A key that came with one request came again with another."""
+
+    http_status = 422
+    title = "The idempotency key was used for another request"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posting:
+    """A movement to be posted.
+
+    Attributes:
+        movement: what.
+        identifier: unique; rises with time, such as a UUID version 7.
+        key: idempotency key that came with the request.
+        request: the request, ready for JSON; what the key stands for.
+        posted_by: who.
+        posted_at: when, UTC.
+    """
+
+    movement: Movement
+    identifier: str
+    key: str
+    request: Mapping[str, Any]
+    posted_by: str
+    posted_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """What became of a posting.
+
+    Attributes:
+        reply: what is answered, now and whenever the same request comes again with its key.
+        is_repeated: whether it was posted before.
+        below_zero: balances that fell below zero where that is allowed; an alert is due.
+    """
+
+    reply: dict[str, Any]
+    is_repeated: bool
+    below_zero: tuple[Shortage, ...] = ()
+
+
+def post(connection: Connection, posting: Posting) -> Posted:
+    """Post a movement in the transaction of `connection`, and return the reply.
+
+    Args:
+        connection: in a write transaction; the caller commits.
+        posting: what to post.
+
+    Raises:
+        IdempotencyError: the key was used for another request.
+        MovementError: the movement does not keep double entry.
+        InsufficientStockError: it would take more from a location than there is.
+        NotFoundError: a location is unknown, or the movement that it reverses.
+        DataError: the movement that it reverses is reversed already.
+    """
+    digest = _digest(posting.request)
+    reply = _claim_key(connection, posting, digest=digest)
+    if reply is not None:
+        return Posted(reply=reply, is_repeated=True)
+    movement = checked(posting.movement)
+    _require_reversible(connection, movement)
+    allowed = _read_allowed(connection, movement.lines)
+    changes = add_up(movement.lines)
+    after = change_balances(connection, changes)
+    before = {key: after[key] - change for key, change in changes.items()}
+    below = find_shortages(changes, before, may_be_negative=frozenset())
+    require_stock([each for each in below if each.location not in allowed])
+    _insert_movement(connection, posting)
+    answer = {"movement": posting.identifier, "kind": movement.kind.value, "lines": len(movement.lines)}
+    _insert_event(connection, posting)
+    _insert_audit(connection, posting)
+    _fill_reply(connection, posting.key, answer)
+    return Posted(reply=answer, is_repeated=False, below_zero=below)
+
+
+def change_balances(connection: Connection, changes: Mapping[BalanceKey, int]) -> dict[BalanceKey, int]:
+    """Add changes to balances and return what they are then, locked in one order, so that writers don't deadlock.
+
+    Args:
+        connection: in a write transaction.
+        changes: change by (sku, location, lot).
+    """
+    build = _INSERTS[connection.dialect.name]
+    statement = build(BalanceRow)
+    statement = statement.on_conflict_do_update(
+        index_elements=[BalanceRow.sku, BalanceRow.location, BalanceRow.lot],
+        set_={
+            "quantity": BalanceRow.quantity + statement.excluded.quantity,
+            "version": BalanceRow.version + 1,
+        },
+    ).returning(BalanceRow.quantity)
+    after = {}
+    for key in sorted(changes):
+        sku, location, lot = key
+        row = {"sku": sku, "location": location, "lot": lot, "quantity": changes[key], "version": 1}
+        after[key] = int(connection.execute(statement, row).scalar_one())
+    return after
+
+
+def read_movement(connection: Connection, identifier: str) -> Movement:
+    """Return a posted movement.
+
+    Raises:
+        NotFoundError: there is none with that identifier.
+    """
+    found = (
+        connection.execute(select(MovementRow.__table__).where(MovementRow.movement == identifier))
+        .mappings()
+        .one_or_none()
+    )
+    if found is None:
+        raise NotFoundError(f"there is no movement {identifier!r}.")
+    lines = connection.execute(
+        select(MovementLineRow.__table__).where(MovementLineRow.movement == identifier).order_by(MovementLineRow.line)
+    ).mappings()
+    return Movement(
+        kind=Kind(found["kind"]),
+        occurred_at=found["occurred_at_utc"],
+        lines=tuple(_read_line(row) for row in lines),
+        reference=found["reference"],
+        reason=found["reason"],
+        reverses=found["reverses"],
+    )
+
+
+def read_balance(connection: Connection, sku: str, location: str) -> int:
+    """Return the balance of a sku at a location over all lots, scaled base units."""
+    total = select(func.coalesce(func.sum(BalanceRow.quantity), 0)).where(
+        BalanceRow.sku == sku, BalanceRow.location == location
+    )
+    return int(connection.execute(total).scalar_one())
+
+
+def find_differences(connection: Connection) -> Iterator[tuple[BalanceKey, int, int]]:
+    """Yield every balance that is not what its lines add up to: key, recorded, recomputed; sorted by key."""
+    keys = ("sku", "location", "lot")
+    sides = union_all(
+        select(
+            *(getattr(BalanceRow, key) for key in keys),
+            BalanceRow.quantity.label("recorded"),
+            literal(0).label("total"),
+        ),
+        select(*(getattr(MovementLineRow, key) for key in keys), literal(0), MovementLineRow.quantity),
+    ).subquery()
+    recorded, total = func.sum(sides.c.recorded), func.sum(sides.c.total)
+    columns = [sides.c[key] for key in keys]
+    found = select(*columns, recorded, total).group_by(*columns).having(recorded != total).order_by(*columns)
+    for row in connection.execute(found):
+        yield (row[0], row[1], row[2]), int(row[3]), int(row[4])
+
+
+def find_unbalanced(connection: Connection) -> tuple[str, str, str, int] | None:
+    """Return the first movement whose lines don't sum to zero per sku and lot, with what they sum to; None if none."""
+    total = func.sum(MovementLineRow.quantity)
+    found = connection.execute(
+        select(MovementLineRow.movement, MovementLineRow.sku, MovementLineRow.lot, total)
+        .group_by(MovementLineRow.movement, MovementLineRow.sku, MovementLineRow.lot)
+        .having(total != 0)
+        .order_by(MovementLineRow.movement)
+        .limit(1)
+    ).one_or_none()
+    return None if found is None else (found[0], found[1], found[2], int(found[3]))
+
+
+def _claim_key(connection: Connection, posting: Posting, *, digest: str) -> dict[str, Any] | None:
+    """Claim an idempotency key and return None, or return the reply that it got before.
+
+    On PostgreSQL a second request with the key waits here until the first has committed or failed.
+    """
+    build = _INSERTS[connection.dialect.name]
+    row = {"key": posting.key, "request_sha256": digest, "reply": {}, "created_at_utc": posting.posted_at}
+    claimed = connection.execute(
+        build(IdempotencyRow).on_conflict_do_nothing(index_elements=[IdempotencyRow.key]).returning(IdempotencyRow.key),
+        row,
+    ).one_or_none()
+    if claimed is not None:
+        return None
+    known = connection.execute(
+        select(IdempotencyRow.request_sha256, IdempotencyRow.reply).where(IdempotencyRow.key == posting.key)
+    ).one()
+    if known.request_sha256 != digest:
+        raise IdempotencyError(
+            f"idempotency key {posting.key!r} came with another request before. Send a new key with a new request."
+        )
+    reply: dict[str, Any] = known.reply
+    return reply
+
+
+def _fill_reply(connection: Connection, key: str, reply: Mapping[str, Any]) -> None:
+    table = IdempotencyRow.__table__
+    connection.execute(table.update().where(IdempotencyRow.key == key).values(reply=dict(reply)))  # type: ignore[attr-defined]
+
+
+def _require_reversible(connection: Connection, movement: Movement) -> None:
+    """Refuse to reverse what is not there, or is reversed already."""
+    if movement.reverses is None:
+        return
+    read_movement(connection, movement.reverses)
+    earlier = connection.execute(
+        select(MovementRow.movement).where(MovementRow.reverses == movement.reverses)
+    ).scalar_one_or_none()
+    if earlier is not None:
+        raise DataError(f"movement {movement.reverses!r} is reversed already, by {earlier!r}.")
+
+
+def _read_allowed(connection: Connection, lines: Sequence[Line]) -> frozenset[str]:
+    """Return the locations among the lines that may go below zero; every physical one must be known.
+
+    Raises:
+        NotFoundError: a location is unknown.
+    """
+    physical = {line.location for line in lines if not line.location.startswith("@")}
+    rows = connection.execute(
+        select(LocationRow.location, LocationRow.may_be_negative).where(LocationRow.location.in_(sorted(physical)))
+    ).all()
+    unknown = sorted(physical - {row.location for row in rows})
+    if unknown:
+        raise NotFoundError(f"location {unknown[0]!r} is unknown. Add it to the catalogue first.")
+    return frozenset(row.location for row in rows if row.may_be_negative)
+
+
+def _insert_movement(connection: Connection, posting: Posting) -> None:
+    movement = posting.movement
+    connection.execute(
+        insert(MovementRow),
+        {
+            "movement": posting.identifier,
+            "kind": movement.kind.value,
+            "occurred_at_utc": movement.occurred_at,
+            "posted_at_utc": posting.posted_at,
+            "posted_by": posting.posted_by,
+            "reference": movement.reference,
+            "reason": movement.reason,
+            "reverses": movement.reverses,
+        },
+    )
+    rows = [
+        {
+            "movement": posting.identifier,
+            "line": number,
+            "sku": line.sku,
+            "location": line.location,
+            "lot": line.lot,
+            "quantity": line.quantity,
+            "unit_cost": line.unit_cost,
+            "unit_price": line.unit_price,
+            "entered_quantity": line.entered_quantity,
+            "entered_unit": line.entered_unit,
+        }
+        for number, line in enumerate(movement.lines, start=1)
+    ]
+    connection.execute(insert(MovementLineRow), rows)
+
+
+def _insert_event(connection: Connection, posting: Posting) -> None:
+    payload = {
+        "movement": posting.identifier,
+        "kind": posting.movement.kind.value,
+        "occurred_at_utc": posting.movement.occurred_at.isoformat(),
+        "reference": posting.movement.reference,
+        "lines": [
+            {"sku": line.sku, "location": line.location, "lot": line.lot, "quantity": line.quantity}
+            for line in posting.movement.lines
+        ],
+    }
+    row = {"event": posting.identifier, "topic": TOPIC, "payload": payload, "created_at_utc": posting.posted_at}
+    connection.execute(insert(OutboxRow), row)
+
+
+def _insert_audit(connection: Connection, posting: Posting) -> None:
+    row = {
+        "at_utc": posting.posted_at,
+        "actor": posting.posted_by,
+        "action": f"post_{posting.movement.kind.value}",
+        "subject": posting.identifier,
+        "details": {"key": posting.key, "request_sha256": _digest(posting.request)},
+    }
+    connection.execute(insert(AuditRow), row)
+
+
+def _read_line(row: RowMapping) -> Line:
+    names = ("sku", "location", "quantity", "lot", "unit_cost", "unit_price", "entered_quantity", "entered_unit")
+    return Line(**{name: row[name] for name in names})
+
+
+def _digest(request: Mapping[str, Any]) -> str:
+    text = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
