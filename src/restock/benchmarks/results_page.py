@@ -121,7 +121,7 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     figures = f"{result['rows']:,} rows in {result['seconds']:.0f} s, peak memory {result['peak_rss_mb']:,} MB"
     heading = [name.replace("_", " ") + (" (chosen)" if name == result["family"] else "") for name in columns]
     return [
-        f"## Back-test: {result['benchmark']}",
+        f"## Back-test: {result['benchmark']}, {result['family'].replace('_', ' ')}",
         "",
         f"`restock benchmark {result['benchmark']}`: {figures}, seed {result['seed']}; {setting}.",
         "",
