@@ -74,7 +74,7 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
                 what + f"; mlforecast: the {features['mlforecast_features']} of them that it has)",
                 f"{features['rows_per_second']:,} rows/s",
                 f"mlforecast: {features['mlforecast_rows_per_second']:,} rows/s",
-                f"{features['ratio']:.2f} x as fast",
+                f"{features['ratio']:.2f} x the rows, {features['ratio_of_values']:.2f} x the values per second",
             ]
         )
     if prediction := figures.get("prediction"):
@@ -121,7 +121,7 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     figures = f"{result['rows']:,} rows in {result['seconds']:.0f} s, peak memory {result['peak_rss_mb']:,} MB"
     heading = [name.replace("_", " ") + (" (chosen)" if name == result["family"] else "") for name in columns]
     return [
-        f"## Back-test: {result['benchmark']}",
+        f"## Back-test: {result['benchmark']}, {result['family'].replace('_', ' ')}",
         "",
         f"`restock benchmark {result['benchmark']}`: {figures}, seed {result['seed']}; {setting}.",
         "",
