@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import DatabaseError
 
-from restock.adapters.database.base import Base
 from restock.adapters.database.catalogue_tables import LocationRow
-from restock.adapters.database.engine import create_triggers, open_database, read_transaction, write_transaction
+from restock.adapters.database.engine import open_database, read_transaction, write_transaction
 from restock.adapters.database.ledger_store import (
     IdempotencyError,
     Posting,
@@ -22,6 +21,7 @@ from restock.adapters.database.ledger_store import (
     read_balance,
     read_movement,
 )
+from restock.adapters.database.migrate import migrate
 from restock.errors import ConfigurationError, DataError, NotFoundError
 from restock.ledger.balances import InsufficientStockError
 from restock.ledger.movements import Entry, receive, reverse, sell
@@ -29,23 +29,16 @@ from restock.ledger.movements import Entry, receive, reverse, sell
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def engine(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    engine = open_database(url)
-    with write_transaction(engine) as connection:
-        Base.metadata.drop_all(connection)
-        Base.metadata.create_all(connection)
-        create_triggers(connection)
-        rows = [
-            {"location": name, "name": name, "kind": "store", "region": "", "may_be_negative": may_be_negative}
-            for name, may_be_negative in (("S", False), ("TILL", True))
-        ]
+@pytest.fixture
+def engine(empty_database):
+    migrate(empty_database)
+    rows = [
+        {"location": name, "name": name, "kind": "store", "region": "", "may_be_negative": may_be_negative}
+        for name, may_be_negative in (("S", False), ("TILL", True))
+    ]
+    with write_transaction(empty_database) as connection:
         connection.execute(insert(LocationRow), rows)
-    yield engine
-    engine.dispose()
+    return empty_database
 
 
 def posting(movement, identifier, *, key=None, request=None):

@@ -1,0 +1,21 @@
+"""What Alembic runs for every migration: our tables, on the connection that `migrate` gives."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from restock.adapters.database import catalogue_tables, ledger_tables
+from restock.adapters.database.base import Base
+
+# Importing them is what makes their tables known.
+TABLES = (catalogue_tables, ledger_tables)
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    # SQLite can't alter a column: a batch copies the table.
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
