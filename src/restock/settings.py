@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: SecretStr | None = Field(
         default=None, description="MLflow server or database; default: sqlite in the workspace."
     )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Database of the stock ledger (SQLite or PostgreSQL); default: SQLite in the workspace.",
+    )
     tokens_file: Path | None = Field(
         default=None, description="File of hashed API tokens; default: secrets/tokens.json in the workspace."
     )
@@ -87,6 +91,13 @@ class Settings(BaseSettings):
         if self.mlflow_tracking_uri is not None:
             return self.mlflow_tracking_uri.get_secret_value()
         return f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def ledger_url(self) -> str:
+        """Address of the stock ledger's database; by default a file in the home workspace."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'ledger.db'}"
 
     @property
     def tokens_path(self) -> Path:

@@ -16,6 +16,7 @@ from restock.cli import (
     daily,
     demo,
     ingest,
+    ledger,
     models,
     serve,
     services,
@@ -73,6 +74,7 @@ contract.register(app)
 workspace.register(app)
 demo.register(app)
 models.register(app)
+ledger.register(app)
 services.register(app)
 bench.register(app)
 benchmark.register(app)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from restock.adapters.database import catalogue_tables, ledger_tables
 from restock.adapters.database.base import Base
-from restock.adapters.database.engine import write_transaction
-from restock.errors import ConfigurationError
+from restock.adapters.database.engine import read_transaction, write_transaction
+from restock.errors import ConfigurationError, NotReadyError
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 TABLES = (catalogue_tables, ledger_tables)
@@ -45,6 +45,23 @@ def migrate(engine: Engine, *, to: str = LATEST) -> str | None:
         is_down = current is not None and (target is None or order.index(target) > order.index(current))
         (command.downgrade if is_down else command.upgrade)(_configure(connection), to)
         return read_revision(connection)
+
+
+def require_migrated(engine: Engine) -> Engine:
+    """Return the engine, once its database has the tables that this version knows.
+
+    Raises:
+        NotReadyError: it has none, or those of another revision.
+    """
+    with read_transaction(engine) as connection:
+        current = read_revision(connection)
+    head = ScriptDirectory(str(_SCRIPTS)).get_current_head()
+    if current != head:
+        raise NotReadyError(
+            f"the ledger's database is at revision {current or 'none: it has no tables'}, expected {head}. Bring it "
+            "there: restock ledger migrate."
+        )
+    return engine
 
 
 def read_revision(connection: Connection) -> str | None:

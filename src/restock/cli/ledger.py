@@ -1,0 +1,64 @@
+"""`restock ledger`: the stock ledger's database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from restock.cli.console import messages, output, print_json
+from restock.settings import read_settings
+
+ledger_app = typer.Typer(help="The stock ledger: its database, and the proof that it balances.", no_args_is_help=True)
+
+
+@ledger_app.command("migrate")
+def migrate_database(
+    to: Annotated[str, typer.Option(help="Revision; `head` is the latest, `base` takes all tables away.")] = "head",
+) -> None:
+    """Make or upgrade the ledger's tables; the rows stay.
+
+    The database is RESTOCK_DATABASE_URL: by default a SQLite file in the workspace.
+    """
+    from restock.adapters.database.engine import open_database
+    from restock.adapters.database.migrate import migrate
+
+    revision = migrate(open_database(read_settings().ledger_url), to=to)
+    messages.print(f"the ledger's database is at revision {revision or 'none: it has no tables'}", highlight=False)
+
+
+@ledger_app.command("verify")
+def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Recompute every balance from the lines, check double entry and the audit chain; exit code 6 on a difference."""
+    from restock.adapters.database.engine import open_database
+    from restock.adapters.database.migrate import require_migrated
+    from restock.operations.verify_ledger import verify_ledger
+
+    verified = verify_ledger(require_migrated(open_database(read_settings().ledger_url)))
+    if as_json:
+        print_json({"movements": verified.n_movements, "balances": verified.n_balances, "seals": verified.n_seals})
+        return
+    output.print(
+        f"{verified.n_movements:,} movements sum to zero, {verified.n_balances:,} balances are what their lines add up "
+        f"to, {verified.n_seals:,} seals of the audit log hold",
+        highlight=False,
+    )
+
+
+@ledger_app.command("seal")
+def seal() -> None:
+    """Lay the chain of hashes over the audit entries since the last seal."""
+    from restock.adapters.database.audit_chain import seal_audit
+    from restock.adapters.database.engine import open_database, write_transaction
+    from restock.adapters.database.migrate import require_migrated
+
+    engine = require_migrated(open_database(read_settings().ledger_url))
+    with write_transaction(engine) as connection:
+        n_sealed = seal_audit(connection, now=datetime.now(UTC))
+    messages.print(f"{n_sealed:,} audit entries sealed", highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.add_typer(ledger_app, name="ledger")
