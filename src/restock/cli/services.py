@@ -242,22 +242,20 @@ def show_status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         output.print(_status_table(settings, rows))
         total = sum(row["memory_mb"] or 0 for row in rows.values())
         output.print(f"{total:,} MB in all; logs: {logs}", highlight=False, markup=False)
+        _print_places(settings, tuple(name for name in ServiceName if name in rows))
     if not is_supervised or any(row["state"] != ServiceState.HEALTHY for row in rows.values()):
         raise typer.Exit(1)
 
 
 def _status_table(settings: Settings, rows: dict[str, dict[str, Any]]) -> Table:
     table = Table(title=f"Services of {settings.home}", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("service", "state", "for", "MB", "restarts", "address"):
+    for column in ("service", "state", "for", "MB", "restarts"):
         table.add_column(column, justify="right" if column in ("for", "MB", "restarts") else "left", no_wrap=True)
     for name, row in rows.items():
         since = datetime.now(UTC) - datetime.fromisoformat(row["since_utc"])
         colour = "green" if row["state"] == "healthy" else "yellow"
         memory = "" if row["memory_mb"] is None else f"{row['memory_mb']:,}"
-        address = service_url(settings, ServiceName(name)) if name in set(ServiceName) else None
-        table.add_row(
-            name, f"[{colour}]{row['state']}[/]", str(since).split(".")[0], memory, str(row["restarts"]), address or ""
-        )
+        table.add_row(name, f"[{colour}]{row['state']}[/]", str(since).split(".")[0], memory, str(row["restarts"]))
     return table
 
 
