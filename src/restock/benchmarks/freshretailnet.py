@@ -134,6 +134,7 @@ def run_freshretailnet(
         skipped=race.skipped,
         setting={
             "is_plan_known": plan is not None,
+            "has_refitted_and_written": out is not None,
             "held_out_days": HELD_OUT_DAYS,
             "cutoff": known.last_observed.isoformat(),
             "n_series": panel.n_series,

@@ -131,6 +131,7 @@ def run_m5(
         back_test_seconds=race.seconds,
         skipped=race.skipped,
         setting={
+            "has_refitted_and_written": out is not None or quantiles_out is not None,
             "held_out_days": HELD_OUT_DAYS,
             "cutoff": known.last_observed.isoformat(),
             "n_series": panel.n_series,

@@ -110,7 +110,7 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
 
 def _result_lines(result: dict[str, Any]) -> list[str]:
     """Return one data set's back-test: the chosen family beside its baselines and the other families."""
-    setting = ", ".join(f"{name} {value}" for name, value in result["setting"].items())
+    setting = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in result["setting"].items())
     others = {name: score for name, score in result["families"].items() if name not in result["baselines"]}
     columns = result["baselines"] | others
     names = [name for name in _SCORES if name in result["score"]]
@@ -126,8 +126,7 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
         f"`restock benchmark {result['benchmark']}`: {figures}, seed {result['seed']}; {setting}.",
         "",
         *_table(["", *heading], rows),
-        *(f"Left out: {name}, because {why}" for name, why in result["skipped"].items()),
-        "",
+        *(f"Left out: {name}, because {why}\n" for name, why in result["skipped"].items()),
     ]
 
 
