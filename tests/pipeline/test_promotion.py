@@ -202,7 +202,21 @@ def test_promote_candidate_of_other_data_is_refused(trained):
 
 def test_promote_candidate_of_another_horizon_is_refused(trained):
     write_params(trained, {"forecasting": {"horizon": 8}})
-    with pytest.raises(DataError, match=r"trained for horizon 7 .* asks for 8"):
+    with pytest.raises(DataError, match=r"trained for horizon 7, daily periods .* asks for 8, daily"):
+        promote_in(trained)
+
+
+def test_promote_candidate_of_another_frequency_is_refused(trained):
+    write_params(trained, {"forecasting": {"frequency": "weekly"}})
+    with pytest.raises(DataError, match=r"trained for horizon 7, daily periods .* asks for 7, weekly"):
+        promote_in(trained)
+
+
+def test_promote_same_recipe_on_older_data_is_refused(trained):
+    promote_in(trained)
+    write_history(trained, n_days=N_DAYS - 10)
+    train_candidates(trained)
+    with pytest.raises(CandidateRefusedError, match="nothing new to serve"):
         promote_in(trained)
 
 
