@@ -18,6 +18,7 @@ be filled in later, in any order and again; the same day, data and versions give
 
 - "no promoted version may forecast as of …": every version was trained on data after that day. Choose a later day.
 - "stored sales end on …": no fresh sales have come. Look at `ingest_sales`, then run the day again.
+- "sales.parquet is missing": nothing was validated in this workspace yet. Run `ingest_sales` or `restock validate --refresh`.
 - Exit code 5: the served version's files are not what was promoted; see `rollback_model`.
 """
 

@@ -27,7 +27,7 @@ The same content again changes nothing, so a run may be repeated at any time.
 
 from restock.orchestration.dags import VALIDATED_DATA, Tag, restock_dag
 from restock.orchestration.forms import ingest_form
-from restock.orchestration.tasks import ingest_task, list_batches_task, validate_task
+from restock.orchestration.tasks import ingest_task, validate_task
 
 with restock_dag("ingest_sales", doc=__doc__, tags=[Tag.DATA], params=ingest_form()):
-    ingest_task() >> list_batches_task() >> validate_task(outlets=[VALIDATED_DATA])
+    ingest_task() >> validate_task(outlets=[VALIDATED_DATA])

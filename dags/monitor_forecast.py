@@ -2,6 +2,7 @@
 
 An Airflow DAG, once a day after `daily_forecast`, once it is switched on: compares
 
+- how old the sales are,
 - the inputs since the training with those before it (population stability index of sales, prices, promotions and
   stockouts),
 - the forecasts of the last days with what happened: coverage of the 80 % interval, and bias,
@@ -19,7 +20,8 @@ Promotion stays with a person.
 
 ## When it fails
 
-- See `daily_forecast`: it needs a version that was not trained on later data, and sales up to the day.
+- See `daily_forecast`: it needs a version that was not trained on later data, and validated sales.
+- It succeeds with an alert `forecast_staleness` where sales have stopped coming: look at `ingest_sales`.
 - Figures read "needed": too few periods since the training, or too few kept forecasts; let `daily_forecast` run, or
   backfill it.
 - `request_retraining` is skipped: nothing is breached, or it was asked for lately. That is the normal state.

@@ -16,6 +16,7 @@ MLflow's aliases `champion` and `previous` follow too.
 
 ## When it fails
 
+- There is no such run, or none was evaluated yet: trigger `train_demand_forecasting` and look at its result first.
 - Exit code 4: the gate refused. The log gives every condition with its figures; what is served stays. The candidate is
   MLflow's `challenger`. Train on newer data, or with other params, and try again.
 - Exit code 5: the new version's files or forecasts are not what was trained; it is not served. Look at the disk.

@@ -22,9 +22,9 @@ Nothing is served by a training: promote its candidate with `promote_model`.
 ## When it fails
 
 - `prepare`: a value of the form is out of bounds (the message names the param), or nothing was ingested yet.
-- `validate`: see `ingest_sales`.
-- A `train.<family>`: the log ends with the stage's own error. Too little history for the horizon and the number of
-  cutoffs is the usual one; ask for fewer. A run that was killed for memory ends with exit code -9: train fewer rows
+- `validate`, `refresh_history`: see `ingest_sales`. The latter keeps up the history that the services forecast from.
+- A `train.<family>`: the line that begins with `error:` says why. Too little history for the horizon and the number of
+  cutoffs is the usual one; ask for a shorter Horizon or fewer Cutoffs. A run that was killed for memory ends with exit code -9: train fewer rows
   (`forecasting.training_rows`).
 - To run a stage by hand as Airflow does: `cd .runs/<run> && dvc repro --single-item <stage>`.
 """

@@ -71,7 +71,7 @@ class ForecastService:
         self._telemetry = Telemetry(_NAME)
         self._model: HotSwap[int, ServedModel] = HotSwap(
             "model",
-            missing="no demand_forecasting version is promoted yet: restock promote demand_forecasting.",
+            missing='no demand_forecasting version is promoted yet: restock promote demand_forecasting --reason "...".',
             find=lambda: find_served_version(settings.models_dir, ModelType.DEMAND_FORECASTING),
             load=lambda version: load_served_model(settings.models_dir, ModelType.DEMAND_FORECASTING, version),
             root=settings.home,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# What a command exits with where the same may work a little later (sysexits.h: EX_TEMPFAIL).
+TRY_AGAIN = 75
+
 
 class RestockError(Exception):
     """Base of every error a user can meet.
@@ -92,6 +95,7 @@ class GoldenReplayError(RestockError):
 class NotReadyError(RestockError):
     """A service has nothing it can serve yet."""
 
+    exit_code = TRY_AGAIN
     http_status = 503
     title = "Not ready"
 

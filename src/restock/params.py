@@ -155,6 +155,7 @@ class MonitoringParams(Section):
     window_periods: int = Field(ge=7, le=366, description="Latest periods that are judged.")
     reference_periods: int = Field(ge=7, le=3_660, description="Periods before the training cutoff to compare with.")
     minimum_periods: int = Field(ge=1, le=366, description="Fewest periods to judge on.")
+    max_stale_periods: int = Field(ge=0, le=366, description="Periods that sales may end before the day judged.")
     max_psi: float = Field(gt=0, le=10, description="Population stability index of an input above which it drifted.")
     max_coverage_gap: Share = Field(gt=0, description="Largest distance of the 80 % interval's coverage from 80 %.")
     max_bias: float = Field(gt=0, le=10, description="Largest bias of past forecasts, share of demand.")

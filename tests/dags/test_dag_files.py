@@ -67,7 +67,11 @@ def test_training_dag_has_the_graph_of_dvc_yaml(described, airflow_home):
         for stage in stages
     }
     tasks = described["dags"]["train_demand_forecasting"]["tasks"]
-    assert {name: task["upstream"] for name, task in tasks.items()} == {"prepare": [], **expected}
+    assert {name: task["upstream"] for name, task in tasks.items()} == {
+        "prepare": [],
+        "refresh_history": ["prepare"],
+        **expected,
+    }
 
 
 def test_assets_connect_ingestion_monitoring_and_training(described):

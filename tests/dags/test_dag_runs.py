@@ -110,3 +110,15 @@ def test_a_refused_batch_fails_at_once_and_leaves_the_data(done, run_dags):
     assert results[0]["tasks"]["ingest"] == "failed"
     assert "ended with exit code 3" in log
     assert (home / "data" / "validated" / "sales.parquet").read_bytes() == before
+
+
+def test_a_misspelt_field_of_a_form_is_refused(done, run_dags):
+    results, log = run_dags(("daily_forecast", {"as_off": LAST_DAY}))
+    assert results[0]["tasks"]["forecast"] == "failed"
+    assert "the form has no field 'as_off'; it has as_of" in log
+
+
+def test_an_impossible_form_of_a_training_is_not_tried_again(done, run_dags):
+    results, log = run_dags(("train_demand_forecasting", {"families": ["xgboost"], "cutoffs": 30}))
+    assert results[0]["tasks"]["train.seasonal_naive"] == "failed"
+    assert "Lower params.yaml: backtest.n_windows" in log

@@ -26,11 +26,13 @@ class AirflowHome:
 
     Attributes:
         folder: the folder.
+        passwords: file of the users' passwords, readable by its owner only.
         environment: what its components are started with.
         new_password: the administrator's password where it was made just now; None where it was known.
     """
 
     folder: Path
+    passwords: Path
     environment: dict[str, str]
     new_password: str | None
 
@@ -67,7 +69,9 @@ def prepare_airflow_home(settings: Settings, *, dags: Path) -> AirflowHome:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "RESTOCK_WORKSPACE": str(settings.home),
     }
-    return AirflowHome(folder=folder, environment=environment, new_password=new_password)
+    return AirflowHome(
+        folder=folder, passwords=folder / _PASSWORDS_FILE, environment=environment, new_password=new_password
+    )
 
 
 def _seed_password(path: Path) -> str | None:

@@ -158,7 +158,8 @@ def _command(settings: Settings, name: ServiceName) -> list[str]:
         case ServiceName.AIRFLOW_DAGS:
             return [*python, "airflow", "dag-processor"]
         case ServiceName.AIRFLOW_SCHEDULER:
-            return [*python, "airflow", "scheduler"]
+            # Its log server would listen on every interface; here the API server reads the logs from the disk.
+            return [*python, "airflow", "scheduler", "--skip-serve-logs"]
         case ServiceName.FORECAST:
             return [*python, "restock", "serve"]
 

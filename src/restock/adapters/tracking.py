@@ -31,7 +31,7 @@ from restock.adapters.tracking_entries import (
     forecaster_signature,
     scores_as_metrics,
 )
-from restock.errors import RestockError
+from restock.errors import TRY_AGAIN, RestockError
 from restock.settings import Settings
 from restock.timeline import Frequency
 
@@ -57,6 +57,7 @@ _ENVIRONMENT = {
 class TrackingError(RestockError):
     """MLflow can't be reached, or refused what it was asked."""
 
+    exit_code = TRY_AGAIN
     http_status = 503
     title = "The tracking store did not do this"
 

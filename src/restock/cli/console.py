@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-output = Console(soft_wrap=True)
+# A pipe has no width of its own; tables there are as wide as they need to be read.
+_PIPE_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
+output = Console(soft_wrap=True, width=_PIPE_WIDTH)
 messages = Console(stderr=True, soft_wrap=True)
 
 

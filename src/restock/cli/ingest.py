@@ -271,15 +271,25 @@ def _print_frame(frame: pl.DataFrame, *, title: str) -> None:
     output.print(grid)
 
 
-def validate(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def validate(
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="List the batches anew first, as stage `ingest` does.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Put the ingested batches together, check every table as a whole, write data/validated.
 
     Next: restock features
     """
     from restock.pipeline.validate import run_validate
 
-    settings = read_settings()
-    figures = run_validate(settings.data_dir, read_params(settings.params_file), today=datetime.now(UTC).date())
+    settings, now = read_settings(), datetime.now(UTC)
+    params = read_params(settings.params_file)
+    if refresh:
+        from restock.pipeline.ingest import run_ingest
+
+        run_ingest(settings.data_dir, params, now=now)
+    figures = run_validate(settings.data_dir, params, today=now.date())
     if as_json:
         print_json(figures)
         return

@@ -209,8 +209,10 @@ def _version_table(model_type: str, rows: list[VersionRow]) -> Table:
         box=box.SIMPLE_HEAD,
     )
     for column in ("version", "state", "family", "cutoff", "pinball", "WAPE"):
-        is_number = column in ("version", "pinball", "WAPE")
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=True)
+        # Figures may take two lines, so that who, when and why stay on a narrow terminal.
+        is_figure = column in ("pinball", "WAPE")
+        is_number = is_figure or column == "version"
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=not is_figure)
     table.add_column("promoted", overflow="fold", min_width=16)
     for row in rows:
         overridden = "" if row.override is None else f" (the gate was overridden: {row.override})"

@@ -27,7 +27,7 @@ from restock.adapters.local_services import (
 )
 from restock.cli.console import messages, output, print_json
 from restock.errors import NotReadyError, RestockError
-from restock.settings import Settings, read_settings
+from restock.settings import Settings, find_workspace, read_settings
 
 READY_SECONDS = 300.0
 _SUPERVISOR = "supervisor"
@@ -129,7 +129,7 @@ def _prepare(settings: Settings, chosen: tuple[ServiceName, ...]) -> None:
     airflow = _airflow_home(settings)
     if airflow.new_password is not None:
         messages.print(
-            f"Airflow user admin, password (shown this once; kept in {airflow.folder}): {airflow.new_password}",
+            f"Airflow user admin, password (shown this once; kept in {airflow.passwords}): {airflow.new_password}",
             highlight=False,
             markup=False,
         )
@@ -193,7 +193,13 @@ def _print_places(settings: Settings, chosen: tuple[ServiceName, ...]) -> None:
     for name, title in titles.items():
         if name in chosen:
             messages.print(f"{service_url(settings, name):<24} {title}", highlight=False)
-    messages.print("state: restock status   logs: logs/   stop: restock down (make down)", highlight=False)
+    # Elsewhere the commands have to be told which workspace is meant.
+    where = "" if find_workspace(Path.cwd()).resolve() == settings.home else f" --workspace {settings.home}"
+    messages.print(
+        f"state: restock status{where}   stop: restock down{where}   logs: {logs_folder(settings)}",
+        highlight=False,
+        markup=False,
+    )
 
 
 def stop_services(
@@ -220,12 +226,15 @@ def _stop_leftovers(settings: Settings) -> bool:
     return any(found)
 
 
-def show_status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def show_status(
+    folder: Annotated[Path | None, typer.Option("--workspace", help="Workspace; default: this one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Show every service: state, memory, restarts and address. Exit code 1 where one is not healthy."""
     from restock.adapters.processes import find_process
     from restock.adapters.supervisor import ServiceState, measure_memory_mb, read_states, record_file
 
-    settings = read_settings()
+    settings = read_settings() if folder is None else Settings(workspace=folder)
     logs = logs_folder(settings)
     is_supervised = find_process(record_file(logs, _SUPERVISOR)) is not None
     rows = {}
@@ -237,7 +246,9 @@ def show_status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
     if as_json:
         print_json({"supervised": is_supervised, "services": rows})
     elif not rows:
-        messages.print("nothing was started yet; start it: restock up", highlight=False)
+        messages.print(
+            f"nothing was started yet in {settings.home}; start it: restock up", highlight=False, markup=False
+        )
     else:
         output.print(_status_table(settings, rows))
         total = sum(row["memory_mb"] or 0 for row in rows.values())

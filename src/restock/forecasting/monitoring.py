@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.params import MonitoringParams
 from restock.statistics.drift import population_stability_index
 
-Kind = Literal["input_drift", "coverage", "bias"]
+Kind = Literal["staleness", "input_drift", "coverage", "bias"]
 # The interval whose coverage is watched, and its nominal share.
 BAND = (0.1, 0.9)
 BAND_SHARE = 0.8
@@ -70,6 +71,26 @@ def input_samples(panel: DemandPanel, columns: slice, *, reference: slice) -> di
         "is_promoted": np.where(np.isnan(panel.sales_units[:, columns]), np.nan, panel.is_promoted[:, columns]).ravel(),
         "stockout_share": panel.stockout_share[:, columns].ravel(),
     }
+
+
+def judge_staleness(panel: DemandPanel, *, as_of: date, params: MonitoringParams) -> Finding:
+    """Return how many whole periods before `as_of` the sales end: nothing else can be judged on sales that don't come.
+
+    Args:
+        panel: history up to now.
+        as_of: the day at whose end it is judged.
+        params: the limit.
+    """
+    missing = (as_of - panel.last_observed).days // panel.frequency.days
+    return Finding(
+        kind="staleness",
+        subject="sales",
+        value=float(missing),
+        limit=float(params.max_stale_periods),
+        is_breached=missing > params.max_stale_periods,
+        detail=f"sales end on {panel.last_observed}, {missing} periods before {as_of}, allowed "
+        f"{params.max_stale_periods}",
+    )
 
 
 def judge_inputs(panel: DemandPanel, *, trained_periods: int, params: MonitoringParams) -> list[Finding]:
@@ -165,4 +186,6 @@ def asks_for_retraining(findings: list[Finding], *, earlier_requests: Mapping[st
         earlier_requests: day and model version of the requests within the cooldown.
         model_version: the version that is watched.
     """
-    return any(finding.is_breached for finding in findings) and model_version not in earlier_requests.values()
+    # Training anew on the same old sales mends nothing.
+    is_drifting = any(finding.is_breached and finding.kind != "staleness" for finding in findings)
+    return is_drifting and model_version not in earlier_requests.values()

@@ -147,7 +147,9 @@ def choose_version(models_dir: Path, *, as_of: date) -> int:
     """
     current = read_current(models_dir, _TYPE)
     if current is None:
-        raise NotFoundError("no model version is promoted yet. Promote one: restock promote demand_forecasting --help.")
+        raise NotFoundError(
+            'no model version is promoted yet. Promote one: restock promote demand_forecasting --reason "...".'
+        )
     here = set(list_versions(models_dir, _TYPE))
     served = {current.served, *(change.served for change in current.history)}
     cutoffs = {

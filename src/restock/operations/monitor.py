@@ -21,7 +21,14 @@ from restock.adapters.registry import ModelType
 from restock.adapters.storage import read_json, write_json, write_table
 from restock.errors import NotFoundError
 from restock.forecasting.censoring import mask_censored
-from restock.forecasting.monitoring import BAND, Finding, asks_for_retraining, judge_inputs, judge_outcomes
+from restock.forecasting.monitoring import (
+    BAND,
+    Finding,
+    asks_for_retraining,
+    judge_inputs,
+    judge_outcomes,
+    judge_staleness,
+)
 from restock.forecasting.panel import DemandPanel
 from restock.operations.daily_forecast import (
     FORECAST_FILE,
@@ -108,6 +115,7 @@ def monitor_forecaster(settings: Settings, params: Params, *, as_of: date) -> Mo
     first = as_of - timedelta(days=params.monitoring.window_periods * panel.frequency.days)
     outcomes = read_outcomes(settings.data_dir, demand, first=first, as_of=as_of)
     findings = [
+        judge_staleness(panel, as_of=as_of, params=params.monitoring),
         *judge_inputs(panel, trained_periods=trained, params=params.monitoring),
         *judge_outcomes(outcomes, params=params.monitoring),
     ]
@@ -189,7 +197,6 @@ def _earlier_requests(data_dir: Path, as_of: date, *, days: int) -> dict[str, st
 def _alerts(report: MonitoringReport) -> pl.DataFrame:
     """Return one alert a breached figure; the same breach of the same day has the same identifier."""
     raised = datetime.combine(report.as_of, time.max, tzinfo=UTC).replace(microsecond=0)
-    repair = json.dumps({"action": "retrain", "model_type": _TYPE.value}, sort_keys=True)
     rows = [
         {
             "alert": hashlib.sha256(
@@ -201,7 +208,9 @@ def _alerts(report: MonitoringReport) -> pl.DataFrame:
             "sku": None,
             "location": None,
             "evidence": json.dumps(finding.to_json() | {"model_version": report.version}, sort_keys=True),
-            "repair": repair,
+            "repair": json.dumps(
+                {"action": "ingest" if finding.kind == "staleness" else "retrain", "model_type": _TYPE.value}
+            ),
             "state": "open",
         }
         for finding in report.breached

@@ -15,11 +15,13 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from restock.adapters.run_workspace import RUNS_FOLDER
+from restock.errors import TRY_AGAIN
 from restock.settings import read_settings
 
-# Exit codes that say that the same again would end the same: wrong configuration or data, a refused batch or candidate,
-# a version that is not what was promoted.
-_FINAL_CODES = (2, 3, 4, 5)
+# DVC ends with a code of its own and names that of the stage.
+_STAGE_CODE = re.compile(r"exited with (-?\d+)")
+# From here on a shell's code says which signal ended the process; DVC's own failures have this one.
+_SIGNALLED, _DVC_FAILED = 128, 255
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 Arguments = Callable[[Context], list[str]]
@@ -74,6 +76,7 @@ class CommandOperator(BaseOperator):
             AirflowFailException: the command failed in a way that trying again does not change.
             AirflowException: it failed otherwise.
         """
+        _require_known_fields(context)
         reason = self.skip(context)
         if reason is not None:
             raise AirflowSkipException(reason)
@@ -94,8 +97,11 @@ class CommandOperator(BaseOperator):
             cwd=str(folder),
         )
         if result.exit_code:
-            error = AirflowFailException if result.exit_code in _FINAL_CODES else AirflowException
-            raise error(f"{self.task_id} ended with exit code {result.exit_code}: {result.output}")
+            error = AirflowException if is_worth_a_retry(result.exit_code, result.output) else AirflowFailException
+            raise error(
+                f"{self.task_id} ended with exit code {result.exit_code}: {result.output} What to do stands in the "
+                "lines above that begin with `error:`."
+            )
         if not result.output.startswith("{"):
             return None
         answer: dict[str, Any] = json.loads(result.output)
@@ -111,6 +117,41 @@ class CommandOperator(BaseOperator):
     def on_kill(self) -> None:
         """Stop the command when the task is stopped: no training goes on behind Airflow's back."""
         self.hook.send_sigterm()
+
+
+def is_worth_a_retry(code: int, last_line: str) -> bool:
+    """Return whether a failed command may succeed when it is run again.
+
+    A process that was killed, a server that is away and a failure of DVC itself may pass. Whatever a command says of
+    its input (a wrong form, a refused batch, a version that is not there) stays wrong, and a person waits for the word.
+
+    Args:
+        code: exit code of the command; negative where a signal ended it.
+        last_line: the last line that it printed.
+
+    Example:
+        >>> is_worth_a_retry(75, ""), is_worth_a_retry(2, ""), is_worth_a_retry(-9, "")
+        (True, False, True)
+        >>> is_worth_a_retry(255, "failed to run: restock train xgboost, exited with 2")
+        False
+    """
+    stage = _STAGE_CODE.search(last_line)
+    own = int(stage[1]) if stage else code
+    return own < 0 or own == TRY_AGAIN or own >= _SIGNALLED or (code == _DVC_FAILED and stage is None)
+
+
+def _require_known_fields(context: Context) -> None:
+    """Refuse a form with a field that the DAG does not have: it would be left out in silence.
+
+    Raises:
+        AirflowFailException: there is one.
+    """
+    known = set(context["dag"].params)
+    unknown = sorted(set(context["dag_run"].conf or {}) - known)
+    if unknown:
+        raise AirflowFailException(
+            f"the form has no field {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known)) or 'none'}."
+        )
 
 
 def option(name: str, value: object) -> list[str]:

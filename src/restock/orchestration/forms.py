@@ -10,6 +10,9 @@ from restock.params import PARAMS_FILE, Params, read_params
 from restock.settings import read_settings
 from restock.tables import SOURCE_TABLES
 
+# The types that a pipeline trains candidates of.
+PROMOTABLE = (ModelType.DEMAND_FORECASTING,)
+
 
 def read_home_params() -> Params:
     """Return the params of the workspace that Airflow works for: the forms' defaults.
@@ -89,6 +92,7 @@ def training_form() -> dict[str, Param]:
             families,
             type="array",
             items={"type": "string", "enum": families},
+            minItems=1,
             examples=families,
             title="Families",
             description="Families to train. seasonal_naive is always trained: the others are measured against it.",
@@ -157,12 +161,12 @@ def _model_type() -> Param:
     return Param(
         ModelType.DEMAND_FORECASTING.value,
         type="string",
-        enum=[each.value for each in ModelType],
+        enum=[each.value for each in PROMOTABLE],
         title="Model type",
-        description="Folder under models/.",
+        description="Folder under models/. The types that are trained so far.",
     )
 
 
 def _reason(description: str) -> Param:
     # No default: a run that nobody gave a reason for does not start.
-    return Param(type="string", minLength=5, title="Reason", description=description)
+    return Param(type="string", minLength=5, pattern=r"\S", title="Reason", description=description)

@@ -33,14 +33,12 @@ def ingest_task() -> CommandOperator:
     return CommandOperator(task_id="ingest", arguments=arguments)
 
 
-def list_batches_task() -> CommandOperator:
-    """Return the task that lists the batches in use."""
-    return CommandOperator(task_id="list_batches", arguments=lambda _: ["ingest", "--manifest", "--json"])
+def validate_task(*, outlets: list[Asset], task_id: str = "validate") -> CommandOperator:
+    """Return the task that puts the workspace's batches together and checks them as a whole.
 
-
-def validate_task(*, outlets: list[Asset]) -> CommandOperator:
-    """Return the task that puts the batches together and checks them as a whole."""
-    return CommandOperator(task_id="validate", arguments=lambda _: ["validate", "--json"], outlets=outlets)
+    The forecast service, the daily forecast and the monitoring read what it writes.
+    """
+    return CommandOperator(task_id=task_id, arguments=lambda _: ["validate", "--refresh", "--json"], outlets=outlets)
 
 
 def training_tasks(*, final: str, outlets: list[Asset]) -> dict[str, CommandOperator]:
@@ -63,6 +61,9 @@ def training_tasks(*, final: str, outlets: list[Asset]) -> dict[str, CommandOper
             folder=home_folder,
         )
     }
+    # What is served forecasts from the history in the home, which may have grown by hand since the last ingestion here.
+    made["refresh_history"] = validate_task(outlets=[], task_id="refresh_history")
+    made["prepare"] >> made["refresh_history"]
     for stage in stages:
         made[stage.name] = _stage_task(stage, outlets=outlets if stage.name == final else [])
         for before in stage.upstream or ("prepare",):

@@ -19,7 +19,7 @@ from restock.adapters.quality import ExpectationResult, SuiteResult, check_table
 from restock.adapters.quality_report import render_quality_report
 from restock.adapters.storage import read_json, read_table, write_json, write_table, write_text
 from restock.adapters.workspace import project_root
-from restock.errors import BatchRefusedError, DataError
+from restock.errors import BatchRefusedError, DataError, NotFoundError
 from restock.params import Params
 from restock.pipeline.ingest import MANIFEST_FILE
 from restock.schema import Table
@@ -73,7 +73,10 @@ def run_validate(data_dir: Path, params: Params, *, today: date) -> dict[str, An
         DataError: no batch holds sales, or a batch is not what was accepted.
         BatchRefusedError: a table as a whole breaks a critical expectation; data/validated stays as it was.
     """
-    batches = read_json(data_dir / MANIFEST_FILE)["batches"]
+    try:
+        batches = read_json(data_dir / MANIFEST_FILE)["batches"]
+    except NotFoundError as error:
+        raise NotFoundError(f"{error} List the batches first: restock validate --refresh, or dvc repro.") from error
     for entry in batches:
         require_batch(data_dir, entry)
     combined = {name: combine_batches(TABLES[name], batches, data_dir=data_dir) for name in SOURCE_TABLES}

@@ -5,7 +5,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from restock.forecasting.monitoring import Finding, asks_for_retraining, judge_inputs, judge_outcomes
+from restock.forecasting.monitoring import (
+    Finding,
+    asks_for_retraining,
+    judge_inputs,
+    judge_outcomes,
+    judge_staleness,
+)
 
 TRAINED = 90
 
@@ -90,8 +96,21 @@ def test_judge_outcomes_few_periods_judges_nothing(small_params):
     assert {finding.value for finding in findings} == {None}
 
 
-def finding(*, is_breached):
-    return Finding(kind="bias", subject="forecasts", value=1.0, limit=0.1, is_breached=is_breached, detail="")
+@pytest.mark.parametrize(("days", "is_breached"), [(0, False), (2, False), (3, True)])
+def test_judge_staleness_sales_that_stopped_coming_breach(make_panel, small_params, days, is_breached):
+    panel = make_panel()
+    as_of = panel.last_observed + timedelta(days=days)
+    found = judge_staleness(panel, as_of=as_of, params=small_params().monitoring)
+    assert (found.value, found.is_breached) == (days, is_breached)
+
+
+def test_asks_for_retraining_not_for_stale_sales():
+    stale = finding(is_breached=True, kind="staleness")
+    assert not asks_for_retraining([stale], earlier_requests={}, model_version="model_version_2")
+
+
+def finding(*, is_breached, kind="bias"):
+    return Finding(kind=kind, subject="forecasts", value=1.0, limit=0.1, is_breached=is_breached, detail="")
 
 
 @pytest.mark.parametrize(
