@@ -65,7 +65,7 @@ def run_demo(
     with clock.stage("workspace"):
         create_workspace(folder, profile="demo")
         messages.print(f"everything this run writes lies in {folder}/", highlight=False, markup=False)
-    settings = _demo_settings(folder)
+    settings = Settings(workspace=folder)
     params = read_params(settings.params_file)
     stages = [
         "ingest",
@@ -81,6 +81,8 @@ def run_demo(
         _promote(settings, params)
     try:
         with clock.stage("serve"):
+            # Only now: what was free minutes ago may be taken.
+            settings = _with_free_port(settings)
             seconds = start_forecast_service(settings)
             messages.print(f"the forecast service was ready in {seconds:.1f} s", highlight=False)
         with clock.stage("forecast"):
@@ -97,9 +99,8 @@ def run_demo(
         stop_process(service_record(settings))
 
 
-def _demo_settings(folder: Path) -> Settings:
-    """Return the settings of the demo's workspace, on the usual port or, where that is taken, on a free one."""
-    settings = Settings(workspace=folder)
+def _with_free_port(settings: Settings) -> Settings:
+    """Return the settings with the usual port or, where that is taken, with a free one."""
     with socket.socket() as probe:
         # A port that answers belongs to somebody; the demo's own service of an earlier run is stopped before.
         stop_process(service_record(settings))
@@ -110,7 +111,7 @@ def _demo_settings(folder: Path) -> Settings:
         free.bind((settings.host, 0))
         port = int(free.getsockname()[1])
     messages.print(f"port {settings.forecast_port} is taken, the demo uses {port}", highlight=False)
-    return Settings(workspace=folder, forecast_port=port)
+    return Settings(workspace=settings.workspace, forecast_port=port)
 
 
 def _promote(settings: Settings, params: Params) -> None:
