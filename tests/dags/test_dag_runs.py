@@ -122,3 +122,11 @@ def test_an_impossible_form_of_a_training_is_not_tried_again(done, run_dags):
     results, log = run_dags(("train_demand_forecasting", {"families": ["xgboost"], "cutoffs": 30}))
     assert results[0]["tasks"]["train.seasonal_naive"] == "failed"
     assert "Lower params.yaml: backtest.n_windows" in log
+
+
+def test_an_address_that_may_hold_a_secret_is_refused_and_never_run(done, run_dags):
+    source = "postgresql://me:s3cr3t@db.example/shop"
+    results, log = run_dags(("ingest_sales", {"source": source, "query": "SELECT 1", "table": "sales"}))
+    assert results[0]["tasks"]["ingest"] == "failed"
+    assert "write env:NAME" in log
+    assert "Running command" not in log

@@ -15,7 +15,7 @@ AIRFLOW_FOLDER = ".airflow"
 ADMIN = "admin"
 _PASSWORDS_FILE = "passwords.json"
 _SECRETS_FILE = "secrets.json"
-_PRIVATE = 0o600
+_PRIVATE, _PRIVATE_FOLDER = 0o600, 0o700
 # Tasks at a time: a training uses both cores of a small machine by itself.
 _PARALLEL_TASKS = 2
 
@@ -45,6 +45,9 @@ def prepare_airflow_home(settings: Settings, *, dags: Path) -> AirflowHome:
         dags: folder of the DAG files.
     """
     folder = settings.home / AIRFLOW_FOLDER
+    # Its database and logs hold what people wrote into forms.
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(_PRIVATE_FOLDER)
     new_password = _seed_password(folder / _PASSWORDS_FILE)
     kept = _seed_secrets(folder / _SECRETS_FILE)
     address = f"http://{settings.host}:{settings.airflow_port}"

@@ -90,7 +90,11 @@ def open_private_folder(data_dir: Path, name: str) -> Iterator[Path]:
 def _remove_stale(parent: Path) -> None:
     """Remove the folders whose process is gone: their lock went with it."""
     for folder in parent.iterdir():
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            # Its owner has just finished and removed it.
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import http.client
 import logging
 import os
 import subprocess
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 20.0
 _LOG_TAIL_LINES = 15
+_ANSWER_SECONDS = 2.0
 # In the environment of a background process and of all it starts: which record it belongs to.
 _MARK = "RESTOCK_PROCESS_RECORD"
 
@@ -76,6 +78,29 @@ def start_process(
     return process
 
 
+@contextmanager
+def claim_record(record: Path) -> Iterator[None]:
+    """Hold a record for this process, whoever started it: a second one of its kind is refused while it runs.
+
+    Raises:
+        RestockError: another running process holds it.
+    """
+    record.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(record.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RestockError(
+                f"another process works on {record.parent} already. Stop it first: restock down."
+            ) from error
+        own = psutil.Process()
+        write_json(record, {"pid": own.pid, "created": own.create_time(), "command": own.cmdline()})
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def stop_process(record: Path, *, patience_seconds: float = _STOP_SECONDS) -> bool:
     """Stop the process that `record` names and everything it started; return whether anything was running.
 
@@ -111,7 +136,10 @@ def _find_family(record: Path) -> list[psutil.Process]:
     known = read_json(record)
     leader, mark = int(known["pid"]), str(record.resolve())
     # An id is not given anew while its session has members: where another process has it, there are none left.
-    is_reused = psutil.pid_exists(leader) and not _is_same(psutil.Process(leader), known)
+    try:
+        is_reused = not _is_same(psutil.Process(leader), known)
+    except psutil.NoSuchProcess:
+        is_reused = False
     found = []
     for process in psutil.process_iter():
         try:
@@ -130,6 +158,12 @@ def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> 
         send(process)
 
 
+def open_directly(url: str) -> Any:
+    """Return the reply of one of our own services: past any proxy, which knows nothing of this machine's ports."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(url, timeout=_ANSWER_SECONDS)
+
+
 def wait_until_ready(url: str, *, process: psutil.Process, log: Path, timeout_seconds: float) -> float:
     """Wait until `url` answers 200 and return the seconds it took.
 
@@ -142,10 +176,10 @@ def wait_until_ready(url: str, *, process: psutil.Process, log: Path, timeout_se
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             raise NotReadyError(f"the service ended before it was ready. Its log {log} ends with:\n{_tail(log)}")
         try:
-            with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  (our own loopback address)
+            with open_directly(url) as reply:
                 if reply.status == 200:
                     return waited
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             logger.debug("not ready yet: %s", error)
         if waited > timeout_seconds:
             raise NotReadyError(

@@ -19,11 +19,17 @@ def add_up_results(parts: Sequence[SuiteResult], *, repeats: RepeatedKeys, n_new
         parts: at least one, all of the same table and suite.
         repeats: the keys that several parts have.
         n_newly_rejected: how many rows are rejected for such a key alone.
+
+    Raises:
+        ValueError: the parts were checked against different suites.
     """
     if len(parts) == 1:
         return parts[0]
-    columns = zip(*(part.expectations for part in parts), strict=True)
-    added = [_add_up(results) for results in columns]
+    # By name, not by place: an expectation that could not be checked is listed first.
+    named = [{(each.rule, each.expectation, each.columns): each for each in part.expectations} for part in parts]
+    if any(part.keys() != named[0].keys() for part in named):
+        raise ValueError("the parts of a table must be checked against the same suite")
+    added = [_add_up([part[name] for part in named]) for name in named[0]]
     more = {
         f"{parts[0].table.name}_key_unique": (repeats.n_alone, repeats.examples),
         # Each of these rows broke one rule, which is the value that breaks this expectation.

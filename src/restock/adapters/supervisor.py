@@ -7,13 +7,12 @@ stops them before it starts its own.
 
 from __future__ import annotations
 
+import http.client
 import logging
 import shutil
 import signal
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,9 +23,9 @@ from typing import Any
 
 import psutil
 
-from restock.adapters.processes import find_process, start_process, stop_process
+from restock.adapters.processes import find_process, open_directly, start_process, stop_process
 from restock.adapters.storage import read_json, write_json
-from restock.errors import NotFoundError
+from restock.errors import NotFoundError, RestockError
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +197,10 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         for watched in sorted(self._watched, key=lambda each: each.service.stop_rank):
-            stop_process(self._record(watched.service))
+            try:
+                stop_process(self._record(watched.service))
+            except (OSError, psutil.Error, RestockError):
+                logger.exception("%s could not be stopped; the others are", watched.service.name)
             self._change(watched, ServiceState.STOPPED)
 
     def _change(self, watched: _Watched, state: ServiceState) -> None:
@@ -208,7 +210,11 @@ class Supervisor:
         logger.info("%s is %s", watched.service.name, state)
         watched.state, watched.since_utc = state, datetime.now(UTC)
         described = {each.service.name: _describe(each, log=self._log(each.service)) for each in self._watched}
-        write_json(self._logs / STATE_FILE, {"services": described})
+        try:
+            write_json(self._logs / STATE_FILE, {"services": described})
+        except OSError as error:
+            # A full disk must not take the services down.
+            logger.warning("the services' state can't be noted: %s", error)
 
     def _trim_logs(self) -> None:
         """Move a log that has grown large aside; the service goes on writing to the same, then empty, file."""
@@ -253,7 +259,11 @@ def measure_memory_mb(logs: Path, name: str) -> float | None:
     if process is None:
         return None
     total = 0
-    for each in (process, *process.children(recursive=True)):
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return None
+    for each in family:
         try:
             memory = each.memory_full_info()
             total += getattr(memory, "pss", memory.rss)
@@ -285,7 +295,7 @@ def _is_healthy(url: str | None) -> bool:
     if url is None:
         return True
     try:
-        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  (our own loopback address)
+        with open_directly(url) as reply:
             return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
         return False

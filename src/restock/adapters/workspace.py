@@ -14,7 +14,7 @@ import yaml
 
 import restock
 from restock.adapters.storage import write_json, write_text
-from restock.errors import ConfigurationError, RestockError
+from restock.errors import TRY_AGAIN, ConfigurationError, RestockError
 from restock.params import PARAMS_FILE, parse_params, read_param_values
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,12 @@ def project_root() -> Path:
     return root
 
 
+class DvcError(RestockError):
+    """DVC failed: a lock, a disk, a remote; the same may work a little later."""
+
+    exit_code = TRY_AGAIN
+
+
 def run_dvc(arguments: list[str], *, folder: Path) -> str:
     """Run a DVC command in `folder`, its telemetry off, and return what it printed.
 
@@ -52,7 +58,7 @@ def run_dvc(arguments: list[str], *, folder: Path) -> str:
     )
     if done.returncode:
         words = (done.stderr or done.stdout).strip()
-        raise RestockError(f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}: {words}")
+        raise DvcError(f"`dvc {' '.join(arguments)}` failed in {folder} with exit code {done.returncode}: {words}")
     return done.stdout
 
 

@@ -27,6 +27,8 @@ def print_error(message: str) -> None:
 def print_json(value: Any) -> None:
     """Print one JSON value for machines on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    # A reader down a pipe waits for the line, not for a full buffer.
+    sys.stdout.flush()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +88,7 @@ def start_services(
       restock up --service forecast
     """  # noqa: D301  (Typer's \b keeps the lines apart)
     from restock.adapters.processes import find_process, start_process
-    from restock.adapters.supervisor import record_file
+    from restock.adapters.supervisor import STATE_FILE, record_file
 
     settings = read_settings()
     chosen = choose_services(settings, names or [])
@@ -99,6 +100,8 @@ def start_services(
             "Stop them: restock down."
         )
     _stop_leftovers(settings)
+    # What an earlier supervisor noted is no news of this one.
+    (logs / STATE_FILE).unlink(missing_ok=True)
     require_free_ports(settings, chosen)
     _prepare(settings, chosen)
     arguments = [f"--service={name}" for name in chosen]
@@ -106,14 +109,14 @@ def start_services(
     if foreground:
         _print_places(settings, chosen)
         os.execve(sys.executable, command, os.environ | {"RESTOCK_WORKSPACE": str(settings.home)})  # noqa: S606
-    process = start_process(
+    start_process(
         command,
         record=record_file(logs, _SUPERVISOR),
         log=logs / f"{_SUPERVISOR}.log",
         environment={"RESTOCK_WORKSPACE": str(settings.home)},
         folder=settings.home,
     )
-    _follow_start(settings, chosen, is_alive=process.is_running)
+    _follow_start(settings, chosen, is_alive=lambda: find_process(record_file(logs, _SUPERVISOR)) is not None)
     _print_places(settings, chosen)
 
 
@@ -150,18 +153,21 @@ def _airflow_home(settings: Settings) -> Any:
 
 def supervise(names: _Names = None) -> None:
     """Run the services in the foreground until told to stop; `restock up` calls it."""
-    from restock.adapters.supervisor import Supervisor
+    from restock.adapters.processes import claim_record
+    from restock.adapters.supervisor import Supervisor, record_file
 
     logging.getLogger("restock").setLevel(logging.INFO)
     settings = read_settings()
     chosen = choose_services(settings, names or [])
     airflow = _airflow_home(settings) if set(chosen) & set(AIRFLOW_SERVICES) else None
-    supervisor = Supervisor(build_services(settings, chosen, airflow=airflow), logs=logs_folder(settings))
-    supervisor.stop_on_signals()
-    supervisor.run()
+    logs = logs_folder(settings)
+    supervisor = Supervisor(build_services(settings, chosen, airflow=airflow), logs=logs)
+    with claim_record(record_file(logs, _SUPERVISOR)):
+        supervisor.stop_on_signals()
+        supervisor.run()
 
 
-def _follow_start(settings: Settings, chosen: tuple[ServiceName, ...], *, is_alive: Any) -> None:
+def _follow_start(settings: Settings, chosen: tuple[ServiceName, ...], *, is_alive: Callable[[], bool]) -> None:
     """Print every service as it becomes healthy.
 
     Raises:

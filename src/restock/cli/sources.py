@@ -50,6 +50,8 @@ def open_request(
     if source_format is not None and source_format not in set(SourceFormat):
         raise ConfigurationError(f"--format must be one of {', '.join(SourceFormat)}, got {source_format!r}.")
     chosen = SourceFormat(source_format) if source_format else None
+    if chosen is SourceFormat.SQL:
+        raise ConfigurationError("a database is read with --sql URL --query SELECT, not with --format sql.")
     if sources == [SourceFormat.DEMO.value] and not Path(sources[0]).exists():
         chosen, sources = chosen or SourceFormat.DEMO, []
     limit = settings.max_unpacked_bytes

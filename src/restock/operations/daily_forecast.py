@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from restock.operations.served_model import ServedModel, load_served_model
 from restock.operations.stored_history import HISTORY_TABLES
 from restock.settings import Settings
 from restock.tables import QUANTILE_FORECAST, SALES
-from restock.timeline import add_periods
+from restock.timeline import Frequency, add_periods
 
 logger = logging.getLogger(__name__)
 
@@ -152,9 +152,7 @@ def choose_version(models_dir: Path, *, as_of: date) -> int:
         )
     here = set(list_versions(models_dir, _TYPE))
     served = {current.served, *(change.served for change in current.history)}
-    cutoffs = {
-        version: date.fromisoformat(read_metadata(models_dir, _TYPE, version)["cutoff"]) for version in served & here
-    }
+    cutoffs = {version: _last_day(read_metadata(models_dir, _TYPE, version)) for version in served & here}
     allowed = [version for version, cutoff in cutoffs.items() if cutoff <= as_of]
     if current.served in allowed:
         return current.served
@@ -164,18 +162,26 @@ def choose_version(models_dir: Path, *, as_of: date) -> int:
             f"no promoted version may forecast as of {as_of}: the earliest was trained on data up to {first}, and a "
             f"forecast must not know what came after its day. Choose a day from {first} on."
         )
-    return max(allowed)
+    chosen = max(allowed)
+    logger.info("version %d was trained on later data, version %d forecasts as of %s", current.served, chosen, as_of)
+    return chosen
+
+
+def _last_day(metadata: dict[str, Any]) -> date:
+    """Return the last day of the period that a version was trained up to."""
+    return date.fromisoformat(metadata["cutoff"]) + timedelta(days=Frequency(metadata["frequency"]).days - 1)
 
 
 def load_panel_as_of(data_dir: Path, model: ServedModel, *, as_of: date) -> DemandPanel:
-    """Return the stored history as it was at the end of `as_of`: no later row of sales is even read.
+    """Return the stored history as it was at the end of `as_of`: no later row of sales is in it.
 
     Raises:
         NotFoundError: nothing is validated.
         DataError: there are no sales up to that day.
     """
     tables = {table.name: read_table(_validated(data_dir, table.name), table) for table in HISTORY_TABLES}
-    sales = tables[SALES.name].filter(pl.col("date") <= as_of)
+    # A date is the first day of its period: a week that is not over yet holds sales of days to come.
+    sales = tables[SALES.name].filter(pl.col("date") <= as_of - timedelta(days=model.frequency.days - 1))
     if sales.is_empty():
         first = str(tables[SALES.name]["date"].min())
         raise DataError(f"there are no sales up to {as_of}; they begin on {first}.")

@@ -59,6 +59,7 @@ class MonitoringReport:
         version: the model version.
         findings: every figure.
         requests_retraining: whether training anew is asked for.
+        is_latest: whether no later day was judged before.
         path: the report's file.
     """
 
@@ -66,6 +67,7 @@ class MonitoringReport:
     version: str
     findings: tuple[Finding, ...]
     requests_retraining: bool
+    is_latest: bool
     path: Path
 
     @property
@@ -81,6 +83,7 @@ class MonitoringReport:
             "findings": [finding.to_json() for finding in self.findings],
             "breached": [f"{finding.kind}: {finding.subject}" for finding in self.breached],
             "requests_retraining": self.requests_retraining,
+            "is_latest": self.is_latest,
             "report": str(self.path),
         }
 
@@ -111,9 +114,9 @@ def monitor_forecaster(settings: Settings, params: Params, *, as_of: date) -> Mo
     model = load_served_model(settings.models_dir, _TYPE, version)
     panel = load_panel_as_of(settings.data_dir, model, as_of=as_of)
     trained = min(max(panel.index_of(model.training_cutoff) + 1, 1), panel.observed_periods)
-    demand = _demand(panel, max_stockout_share=params.features.max_stockout_share)
     first = as_of - timedelta(days=params.monitoring.window_periods * panel.frequency.days)
-    outcomes = read_outcomes(settings.data_dir, demand, first=first, as_of=as_of)
+    demand = _demand(panel, first=first, max_stockout_share=params.features.max_stockout_share)
+    outcomes = read_outcomes(settings.data_dir, demand, model_version=model.version, first=first, as_of=as_of)
     findings = [
         judge_staleness(panel, as_of=as_of, params=params.monitoring),
         *judge_inputs(panel, trained_periods=trained, params=params.monitoring),
@@ -125,6 +128,7 @@ def monitor_forecaster(settings: Settings, params: Params, *, as_of: date) -> Mo
         version=model.version,
         findings=tuple(findings),
         requests_retraining=asks_for_retraining(findings, earlier_requests=earlier, model_version=model.version),
+        is_latest=not _has_later_report(settings.data_dir, as_of),
         path=report_file(settings.data_dir, as_of),
     )
     write_table(_alerts(report), ALERTS, alerts_file(settings.data_dir, as_of))
@@ -134,12 +138,15 @@ def monitor_forecaster(settings: Settings, params: Params, *, as_of: date) -> Mo
     return report
 
 
-def read_outcomes(data_dir: Path, demand: pl.DataFrame, *, first: date, as_of: date) -> pl.DataFrame:
-    """Return the forecasts made before `as_of` of periods that have passed since, beside what was sold in stock.
+def read_outcomes(
+    data_dir: Path, demand: pl.DataFrame, *, model_version: str, first: date, as_of: date
+) -> pl.DataFrame:
+    """Return a version's forecasts made before `as_of` of periods that have passed since, beside sales in stock.
 
     Args:
         data_dir: the workspace's data.
         demand: columns sku, location, date and demand_units, no row where it is unknown.
+        model_version: whose forecasts; a new version does not answer for the one before it.
         first: forecasts made earlier are left out.
         as_of: forecasts made on it or later are left out.
     """
@@ -149,9 +156,8 @@ def read_outcomes(data_dir: Path, demand: pl.DataFrame, *, first: date, as_of: d
     parts = []
     low, high = BAND
     for day, folder in list_partitions(data_dir).items():
-        if not first <= day < as_of:
+        if not first <= day < as_of or read_description(folder)["model_version"] != model_version:
             continue
-        read_description(folder)
         forecast = pl.scan_parquet(folder / FORECAST_FILE).filter(
             pl.col("date") <= as_of, pl.col("quantile").is_in([low, high])
         )
@@ -169,11 +175,12 @@ def read_outcomes(data_dir: Path, demand: pl.DataFrame, *, first: date, as_of: d
     )
 
 
-def _demand(panel: DemandPanel, *, max_stockout_share: float) -> pl.DataFrame:
-    """Return the demand of every period that was in stock, as rows."""
-    units = mask_censored(panel, max_stockout_share=max_stockout_share)
+def _demand(panel: DemandPanel, *, first: date, max_stockout_share: float) -> pl.DataFrame:
+    """Return the demand of every period from `first` on that was in stock, as rows."""
+    skipped = max(0, (first - panel.start).days // panel.frequency.days)
+    units = mask_censored(panel, max_stockout_share=max_stockout_share)[:, skipped:]
     rows, columns = np.nonzero(~np.isnan(units))
-    dates = np.array([panel.date_of(index) for index in range(panel.observed_periods)], dtype="datetime64[D]")
+    dates = np.array([panel.date_of(index) for index in range(skipped, panel.observed_periods)], dtype="datetime64[D]")
     keys = panel.series.select("sku", "location")[rows]
     return keys.with_columns(
         date=pl.Series(dates[columns]), demand_units=pl.Series(units[rows, columns].astype(np.float64))
@@ -192,6 +199,12 @@ def _earlier_requests(data_dir: Path, as_of: date, *, days: int) -> dict[str, st
         if report["requests_retraining"]:
             found[day.isoformat()] = str(report["model_version"])
     return found
+
+
+def _has_later_report(data_dir: Path, as_of: date) -> bool:
+    """Return whether a later day was judged already."""
+    days = (path.parent.name.removeprefix("as_of=") for path in report_file(data_dir, as_of).parent.parent.glob("*/*"))
+    return any(day > as_of.isoformat() for day in days)
 
 
 def _alerts(report: MonitoringReport) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from restock.adapters.sources.requests import format_of
 from restock.adapters.storage import read_json, sha256_of, write_json
-from restock.errors import DataError, NotFoundError, RestockError
+from restock.errors import TRY_AGAIN, ConfigurationError, DataError, NotFoundError, RestockError
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +80,23 @@ def watch_folder(
                 return
             if before.get(path) != state or seen.get(path) == state:
                 continue
-            found = _take_up(path, ingest=ingest, memory=memory, reading=reading)
+            try:
+                found = _take_up(path, ingest=ingest, memory=memory, reading=reading)
+            except PassingFailureError as error:
+                logger.warning("%s could not be ingested just now and is tried again: %s", path, error)
+                continue
             seen[path] = state
             if found is not None:
                 yield found
         before = now
         if is_once:
             return
+
+
+class PassingFailureError(RestockError):
+    """A file could not be ingested for a reason that does not lie in it."""
+
+    exit_code = TRY_AGAIN
 
 
 def _look(folder: Path) -> _Look:
@@ -116,8 +126,11 @@ def _take_up(path: Path, *, ingest: Callable[[Path], str], memory: Path, reading
         return None
     try:
         batch = ingest(path)
-    except RestockError as error:
+    except (DataError, ConfigurationError) as error:
+        # Only what lies in the file is remembered; a lock or a full disk passes.
         found = WatchedFile(path=path, outcome=WatchOutcome.REFUSED, message=str(error))
+    except RestockError as error:
+        raise PassingFailureError(str(error)) from error
     else:
         found = WatchedFile(path=path, outcome=WatchOutcome.INGESTED, message=f"batch {batch}")
     remembered[content] = found.outcome.value

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import Asset, Context, TriggerRule, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from restock.adapters.registry import ModelType
 from restock.adapters.workspace import project_root
@@ -25,12 +27,27 @@ def ingest_task() -> CommandOperator:
         form = context["params"]
         fields = ("mapping", "table", "format", "query")
         options = [part for name in fields for part in option(f"--{name}", form[name])]
+        _refuse_secrets(form["source"], has_query=bool(form["query"]))
         if form["query"]:
             return ["ingest", "--json", *options, f"--sql={form['source']}"]
         # "--" ends the options: a source is never taken for one.
         return ["ingest", "--json", *options, "--", form["source"]]
 
     return CommandOperator(task_id="ingest", arguments=arguments)
+
+
+def _refuse_secrets(source: str, *, has_query: bool) -> None:
+    """Refuse an address that may hold a secret: a form is kept in Airflow's database, and shows in its log.
+
+    Raises:
+        AirflowFailException: the source is such an address.
+    """
+    parts = urlsplit(source)
+    if (has_query and not source.startswith("env:")) or "@" in parts.netloc or (parts.netloc and parts.query):
+        raise AirflowFailException(
+            "the source is an address that may hold a password or a signature. Put it into a variable of Airflow's "
+            "environment and write env:NAME; object stores take their credentials from AWS_* and the like."
+        )
 
 
 def validate_task(*, outlets: list[Asset], task_id: str = "validate") -> CommandOperator:
@@ -171,7 +188,8 @@ def request_retraining_task(report: CommandOperator, *, outlets: list[Asset]) ->
 
     @task.short_circuit(task_id="is_retraining_needed")
     def is_needed(answer: dict[str, Any]) -> bool:
-        return bool(answer["requests_retraining"])
+        # A day that is judged long after it, by a backfill, says nothing about today's model.
+        return bool(answer["requests_retraining"] and answer["is_latest"])
 
     @task(task_id="request_retraining", outlets=outlets)
     def request(answer: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from restock.adapters.batch_files import batch_folder, require_batch
+from restock.adapters.batch_files import batch_folder, lock_batches, require_batch
 from restock.adapters.contract_documents import BROKEN_RULES
 from restock.adapters.quality import ExpectationResult, SuiteResult, check_tables
 from restock.adapters.quality_report import render_quality_report
@@ -104,7 +104,9 @@ def run_validate(data_dir: Path, params: Params, *, today: date) -> dict[str, An
             f"the batches together are refused, data/validated stays as it was. {'; '.join(reasons)}. "
             f"Report: {data_dir / 'reports' / 'validation' / 'report.html'}."
         )
-    _replace_validated(data_dir, combined)
+    # Two validations at once, of a training and of an ingestion, must not mix their tables.
+    with lock_batches(data_dir):
+        _replace_validated(data_dir, combined)
     sales = combined["sales"].frame
     logger.info(
         "validated %d batches: %d rows of sales up to %s, %d rows in all",

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import http.server
+import os
 import sys
 import threading
 
 import psutil
 import pytest
 
-from restock.adapters.processes import find_process, start_process, stop_process, wait_until_ready
+from restock.adapters.processes import claim_record, find_process, start_process, stop_process, wait_until_ready
 from restock.adapters.storage import write_json
 from restock.errors import NotReadyError, RestockError
 
@@ -80,3 +81,13 @@ def test_wait_until_ready_returns_once_the_address_answers(started):
         assert wait_until_ready(url, process=start(WAIT), log=log, timeout_seconds=30) < 30
     finally:
         server.shutdown()
+
+
+def test_claim_record_a_second_time_is_refused_while_it_is_held(tmp_path):
+    record = tmp_path / "supervisor.json"
+    with claim_record(record):
+        assert find_process(record).pid == os.getpid()
+        with pytest.raises(RestockError, match="another process works on"), claim_record(record):
+            pass
+    with claim_record(record):
+        pass

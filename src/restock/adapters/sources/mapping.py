@@ -52,6 +52,8 @@ class SourceMapping(BaseModel):
     @classmethod
     def _check_encoding(cls, value: str) -> str:
         try:
+            # Codecs that are none of text, such as zlib or rot13, know no characters to encode.
+            "".encode(value)
             return codecs.lookup(value).name
         except LookupError as error:
             raise ValueError("is no text encoding known here, such as utf-8, cp1252 or latin-1") from error

@@ -155,7 +155,12 @@ def _spool(result: Any, *, name: str, folder: Path, chunk_rows: int, part_rows: 
 
 def _write_chunks(chunks: Sequence[pl.DataFrame], path: Path) -> None:
     """Write chunks as one file; a column that is null, or whole numbers, in one of them takes the others' type."""
-    pl.concat(chunks, how="vertical_relaxed").write_parquet(path)
+    try:
+        pl.concat(chunks, how="vertical_relaxed").write_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"a column of the query has values of several kinds: {error}. Give it one kind in the query, with CAST."
+        ) from error
 
 
 def _as_frame(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from restock.adapters.sources.formats import build_request
-from restock.adapters.sources.remote import fetch_remote, is_remote, shown_url
+from restock.adapters.sources.remote import _without_secrets, fetch_remote, is_remote, shown_url
 from restock.adapters.workspace import project_root
 from restock.errors import ConfigurationError, DataError
 from restock.operations.ingest import examine_source
@@ -110,3 +110,15 @@ def test_fetch_remote_s3_is_ingested_and_nothing_secret_is_logged(tmp_path, monk
     now = datetime(2024, 6, 1, tzinfo=UTC)
     examined = examine_source(build_request([path]), read_params(project_root() / "params.yaml"), now=now)
     assert (examined.n_rows, examined.reasons) == (30, ())
+
+
+@pytest.mark.parametrize("url", ["zip://a.csv::http://me:s3cr3t@host/a.zip", "gopher://host/a.csv"])
+def test_fetch_remote_what_is_no_plain_address_is_refused_without_its_secrets(tmp_path, url):
+    with pytest.raises(ConfigurationError, match="not an address of a file, expected s3://") as caught:
+        fetch_remote(url, folder=tmp_path, max_bytes=1000)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_without_secrets_shows_no_signature_however_a_store_writes_the_address():
+    words = "403, message='Forbidden', url='https://host/a.csv?X-Amz-Credential=AKIA/x&X-Amz-Signature=s3cr3t'"
+    assert _without_secrets(ValueError(words)) == "403, message='Forbidden', url='https://host/a.csv'"
