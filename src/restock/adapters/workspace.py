@@ -19,6 +19,29 @@ from restock.params import PARAMS_FILE, parse_params, read_param_values
 
 logger = logging.getLogger(__name__)
 
+# What a workspace inside somebody's repository must not bring into it: secrets, data and what can be made again.
+_IGNORED = """\
+secrets/
+.airflow/
+.cache/
+.dvc/cache
+.dvc/tmp
+.dvcstore/
+.runs/
+logs/
+mlartifacts/
+mlflow.db*
+ledger.db*
+data/raw/*/
+data/rejected/*/
+data/truth/
+data/validated/
+data/features/
+data/candidates/
+data/reports/
+data/forecasts/
+data/alerts/
+"""
 _CODE_LINE = "  - code: src/restock\n"
 
 
@@ -113,6 +136,7 @@ def write_pipeline(folder: Path, values: Mapping[str, Any]) -> None:
         RestockError: DVC failed.
     """
     root = project_root()
+    _write_if_changed(folder / ".gitignore", _IGNORED)
     _write_if_changed(folder / PARAMS_FILE, yaml.safe_dump(values, sort_keys=False, width=120))
     code = os.path.relpath(root / "src" / "restock", folder)
     pipeline = (root / "dvc.yaml").read_text(encoding="utf-8")

@@ -22,9 +22,11 @@ def serve(
     Promotions and rollbacks are followed while it runs. Every request needs a token: restock token create.
     """
     from restock.adapters.bento_server import FORECAST_SERVICE, become_service
+    from restock.adapters.local_services import ServiceName, require_free_ports
 
     settings = read_settings()
     chosen_host, chosen_port = host or settings.host, port or settings.forecast_port
+    require_free_ports(settings.model_copy(update={"forecast_port": chosen_port}), [ServiceName.FORECAST])
     address = f"http://{chosen_host}:{chosen_port}"
     messages.print(
         f"forecast service: {address}  docs: {address}/docs  state: {address}/readyz  (stop it: Ctrl-C)",

@@ -40,8 +40,13 @@ def create(
       restock workspace create shop --profile demo
       restock workspace create .runs/more-windows --from . --set backtest.n_windows=5
 
-    Then work in it: cd FOLDER && dvc repro
+    Then work in it: cd FOLDER && restock ingest sales.csv && dvc repro
     """  # noqa: D301  (Typer's \b keeps the lines apart)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"{folder} is a file, expected a folder or a new name.")
+    if home is None and (folder / "params.yaml").is_file():
+        messages.print(f"{folder} is a workspace already: its params.yaml and dvc.yaml stay as they are", markup=False)
+        return
     if home is None:
         if changes:
             raise ConfigurationError("--set goes with --from HOME. Elsewhere edit FOLDER/params.yaml.")
@@ -54,7 +59,8 @@ def create(
         from restock.adapters.run_workspace import create_run_workspace
 
         create_run_workspace(folder, home=home, changes=changes or [])
-    messages.print(f"workspace {folder} is ready; next: cd {folder} && dvc repro", highlight=False, markup=False)
+    first = "" if home is not None else "restock ingest sales.csv (or: restock ingest demo) && "
+    messages.print(f"workspace {folder} is ready; next: cd {folder} && {first}dvc repro", highlight=False, markup=False)
 
 
 def print_params(

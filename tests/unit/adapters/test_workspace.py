@@ -34,3 +34,9 @@ def test_create_workspace_with_an_unknown_profile_writes_nothing(tmp_path):
 def test_run_dvc_that_fails_carries_its_words(tmp_path):
     with pytest.raises(RestockError, match=r"`dvc repro` failed in .* you are not inside of a DVC repository"):
         run_dvc(["repro"], folder=tmp_path)
+
+
+def test_create_workspace_keeps_secrets_and_data_out_of_a_repository_around_it(tmp_path):
+    create_workspace(tmp_path / "shop")
+    ignored = (tmp_path / "shop" / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"secrets/", "mlflow.db*", "data/raw/*/", ".dvc/cache"} <= set(ignored)

@@ -30,3 +30,20 @@ def test_main_says_what_is_wrong_without_a_traceback(tmp_path, arguments, code, 
     assert done.returncode == code
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_workspace_create_again_keeps_what_was_edited(tmp_path):
+    assert restock("workspace", "create", "shop", cwd=tmp_path).returncode == 0
+    edited = tmp_path / "shop" / "params.yaml"
+    edited.write_text("# mine\n" + edited.read_text(encoding="utf-8"), encoding="utf-8")
+    done = restock("workspace", "create", "shop", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "stay as they are" in done.stderr
+    assert edited.read_text(encoding="utf-8").startswith("# mine")
+
+
+def test_workspace_create_on_a_file_is_refused(tmp_path):
+    (tmp_path / "shop").touch()
+    done = restock("workspace", "create", "shop", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "shop is a file, expected a folder" in done.stderr
