@@ -86,7 +86,7 @@ def test_render_command_reference_hidden_command_is_left_out(page):
 
 def test_render_command_reference_exit_codes_are_those_of_the_errors(page):
     rows = [line.split(" | ")[0] for line in page.split("## Exit codes")[1].split("## ")[0].splitlines() if "|" in line]
-    assert rows[2:] == ["| 0", "| 1", "| 2", "| 3", "| 4", "| 5"]
+    assert rows[2:] == ["| 0", "| 1", "| 2", "| 3", "| 4", "| 5", "| 75"]
 
 
 def test_render_command_reference_does_not_depend_on_the_terminal(page, monkeypatch):
