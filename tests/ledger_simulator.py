@@ -77,7 +77,15 @@ def simulate(engine: Engine, *, seed: int, n_operations: int) -> dict[str, int]:
     rng = random.Random(seed)
     reference, tally = Reference(), defaultdict(int)
     rows = [
-        {"location": name, "name": name, "kind": "store", "region": "", "may_be_negative": may_be_negative}
+        {
+            "location": name,
+            "name": name,
+            "kind": "store",
+            "region": "",
+            "may_be_negative": may_be_negative,
+            "is_active": True,
+            "version": 1,
+        }
         for name, may_be_negative in LOCATIONS.items()
     ]
     with write_transaction(engine) as connection:

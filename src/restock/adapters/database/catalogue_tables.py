@@ -100,6 +100,8 @@ class LocationRow(Base):
     capacity: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
     # A till must not stop where the books are behind; an alert follows.
     may_be_negative: Mapped[bool]
+    is_active: Mapped[bool]
+    version: Mapped[int]
 
 
 class SupplierRow(Base):
@@ -110,6 +112,9 @@ class SupplierRow(Base):
     supplier: Mapped[Code] = mapped_column(primary_key=True)
     name: Mapped[Words]
     is_active: Mapped[bool]
+    # Below it, an order is not accepted; minor units, 0 where there is none.
+    minimum_order_value: Mapped[Money]
+    version: Mapped[int]
 
 
 class SupplyTermRow(Base):

@@ -11,13 +11,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from restock.adapters.database import catalogue_tables, ledger_tables
-from restock.adapters.database.base import Base
 from restock.adapters.database.engine import read_transaction, write_transaction
+from restock.adapters.database.mapped_tables import METADATA
 from restock.errors import ConfigurationError, NotReadyError
 
 _SCRIPTS = Path(__file__).with_name("migrations")
-TABLES = (catalogue_tables, ledger_tables)
 LATEST, NOTHING = "head", "base"
 
 
@@ -72,7 +70,7 @@ def read_revision(connection: Connection) -> str | None:
 def find_drift(connection: Connection) -> list[str]:
     """Return in what a database differs from the mapped tables; empty after every migration."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
-    return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+    return [str(difference) for difference in compare_metadata(context, METADATA)]
 
 
 def _configure(connection: Connection) -> Config:

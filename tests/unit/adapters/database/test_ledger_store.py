@@ -33,7 +33,15 @@ NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 def engine(empty_database):
     migrate(empty_database)
     rows = [
-        {"location": name, "name": name, "kind": "store", "region": "", "may_be_negative": may_be_negative}
+        {
+            "location": name,
+            "name": name,
+            "kind": "store",
+            "region": "",
+            "may_be_negative": may_be_negative,
+            "is_active": True,
+            "version": 1,
+        }
         for name, may_be_negative in (("S", False), ("TILL", True))
     ]
     with write_transaction(empty_database) as connection:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from restock.adapters.database import catalogue_tables, ledger_tables
-from restock.adapters.database.base import Base
-
-# Importing them is what makes their tables known.
-TABLES = (catalogue_tables, ledger_tables)
+from restock.adapters.database.mapped_tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     # SQLite can't alter a column: a batch copies the table.
     render_as_batch=True,
     compare_type=True,

@@ -1,0 +1,74 @@
+"""Who is told: webhooks and what was sent to them; and how far the exchange with an ERP has come."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from restock.adapters.database.base import Base, Code, Instant, Json, Quantity, Serial, Words
+
+
+class WebhookRow(Base):
+    """An address that is told of events. Its secret is derived from the installation's key, and kept nowhere."""
+
+    __tablename__ = "webhooks"
+
+    webhook: Mapped[Code] = mapped_column(primary_key=True)
+    url: Mapped[Words]
+    # Which topics it wants, under "topics".
+    topics: Mapped[Json]
+    is_active: Mapped[bool]
+    # The position in the outbox up to which its deliveries have been laid out.
+    outbox_position: Mapped[Quantity]
+    created_at_utc: Mapped[Instant]
+    created_by: Mapped[Code]
+    version: Mapped[int]
+
+
+class WebhookDeliveryRow(Base):
+    """An event for a webhook."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
+        Index(None, "state", "next_attempt_at_utc"),
+        UniqueConstraint("webhook", "outbox_position"),
+    )
+
+    delivery: Mapped[Serial]
+    webhook: Mapped[Code] = mapped_column(ForeignKey("webhooks.webhook"))
+    outbox_position: Mapped[Quantity]
+    state: Mapped[Code]
+    n_attempts: Mapped[int]
+    next_attempt_at_utc: Mapped[Instant]
+    last_status: Mapped[int | None]
+    last_error: Mapped[Words]
+    delivered_at_utc: Mapped[Instant | None]
+
+
+class ErpLinkRow(Base):
+    """What of ours is what of theirs, and what both last agreed on."""
+
+    __tablename__ = "erp_links"
+    __table_args__ = (UniqueConstraint("system", "kind", "ours"),)
+
+    system: Mapped[Code] = mapped_column(primary_key=True)
+    # product, supplier, location, purchase_order, customer, customer_order, stock
+    kind: Mapped[Code] = mapped_column(primary_key=True)
+    theirs: Mapped[Code] = mapped_column(primary_key=True)
+    ours: Mapped[Code]
+    content_sha256: Mapped[Code]
+    synchronised_at_utc: Mapped[Instant]
+
+
+class ErpCursorRow(Base):
+    """How far one kind has been read from, or written to, an ERP: where the next run goes on."""
+
+    __tablename__ = "erp_cursors"
+
+    system: Mapped[Code] = mapped_column(primary_key=True)
+    kind: Mapped[Code] = mapped_column(primary_key=True)
+    # in or out
+    direction: Mapped[Code] = mapped_column(primary_key=True)
+    cursor: Mapped[Words]
+    changed_at_utc: Mapped[Instant]
