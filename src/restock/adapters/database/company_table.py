@@ -13,11 +13,11 @@ class CompanyRow(Base):
 
     __tablename__ = "company"
     __table_args__ = (
-        CheckConstraint("only = 1", name="one_row"),
+        CheckConstraint("singleton = 1", name="one_row"),
         CheckConstraint("currency_decimals BETWEEN 0 AND 6", name="decimals"),
     )
 
-    only: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    singleton: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     currency: Mapped[Code]
     # Decimal places of an amount of money that are kept; 2 for cents.
     currency_decimals: Mapped[int]

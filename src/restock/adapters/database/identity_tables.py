@@ -16,7 +16,7 @@ class UserRow(Base):
     __tablename__ = "users"
     __table_args__ = (CheckConstraint(_ROLES, name="role"),)
 
-    user: Mapped[Code] = mapped_column(primary_key=True)
+    username: Mapped[Code] = mapped_column(primary_key=True)
     display_name: Mapped[Words]
     role: Mapped[Code]
     # Argon2id with its parameters; null where the user comes through another issuer only.
@@ -35,7 +35,7 @@ class ExternalIdentityRow(Base):
 
     issuer: Mapped[Code] = mapped_column(primary_key=True)
     subject: Mapped[Code] = mapped_column(primary_key=True)
-    user: Mapped[Code] = mapped_column(ForeignKey("users.user"), index=True)
+    username: Mapped[Code] = mapped_column(ForeignKey("users.username"), index=True)
     linked_at_utc: Mapped[Instant]
 
 
@@ -48,7 +48,7 @@ class ApiTokenRow(Base):
     token: Mapped[Code] = mapped_column(primary_key=True)
     name: Mapped[Code]
     # Whose it is; null for one that the command line made.
-    user: Mapped[Code | None] = mapped_column(ForeignKey("users.user"), index=True)
+    username: Mapped[Code | None] = mapped_column(ForeignKey("users.username"), index=True)
     role: Mapped[Code]
     # Under "scopes": what of the role's rights it has; null is all of them.
     scopes: Mapped[Json | None]
@@ -66,7 +66,7 @@ class SessionRow(Base):
 
     sha256: Mapped[Code] = mapped_column(primary_key=True)
     csrf_sha256: Mapped[Code]
-    user: Mapped[Code] = mapped_column(ForeignKey("users.user"), index=True)
+    username: Mapped[Code] = mapped_column(ForeignKey("users.username"), index=True)
     created_at_utc: Mapped[Instant]
     expires_at_utc: Mapped[Instant]
 

@@ -53,13 +53,13 @@ def upgrade() -> None:
 
     op.create_table(
         "company",
-        sa.Column("only", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("singleton", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("currency", sa.String(length=128), nullable=False),
         sa.Column("currency_decimals", sa.Integer(), nullable=False),
         sa.Column("time_zone", sa.String(length=128), nullable=False),
         sa.CheckConstraint("currency_decimals BETWEEN 0 AND 6", name=op.f("ck_company_decimals")),
-        sa.CheckConstraint("only = 1", name=op.f("ck_company_one_row")),
-        sa.PrimaryKeyConstraint("only", name=op.f("pk_company")),
+        sa.CheckConstraint("singleton = 1", name=op.f("ck_company_one_row")),
+        sa.PrimaryKeyConstraint("singleton", name=op.f("pk_company")),
     )
     op.create_table(
         "customers",
@@ -155,7 +155,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "users",
-        sa.Column("user", sa.String(length=128), nullable=False),
+        sa.Column("username", sa.String(length=128), nullable=False),
         sa.Column("display_name", sa.Text(), nullable=False),
         sa.Column("role", sa.String(length=128), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=True),
@@ -167,7 +167,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "role IN ('operator', 'manager', 'analyst', 'supply_chain', 'admin', 'service')", name=op.f("ck_users_role")
         ),
-        sa.PrimaryKeyConstraint("user", name=op.f("pk_users")),
+        sa.PrimaryKeyConstraint("username", name=op.f("pk_users")),
     )
     op.create_table(
         "webhooks",
@@ -187,7 +187,7 @@ def upgrade() -> None:
         "api_tokens",
         sa.Column("token", sa.String(length=128), nullable=False),
         sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("user", sa.String(length=128), nullable=True),
+        sa.Column("username", sa.String(length=128), nullable=True),
         sa.Column("role", sa.String(length=128), nullable=False),
         sa.Column(
             "scopes", sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"), nullable=True
@@ -200,12 +200,12 @@ def upgrade() -> None:
             "role IN ('operator', 'manager', 'analyst', 'supply_chain', 'admin', 'service')",
             name=op.f("ck_api_tokens_role"),
         ),
-        sa.ForeignKeyConstraint(["user"], ["users.user"], name=op.f("fk_api_tokens_user_users")),
+        sa.ForeignKeyConstraint(["username"], ["users.username"], name=op.f("fk_api_tokens_username_users")),
         sa.PrimaryKeyConstraint("token", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("sha256", name=op.f("uq_api_tokens_sha256")),
     )
     with op.batch_alter_table("api_tokens", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_api_tokens_user"), ["user"], unique=False)
+        batch_op.create_index(batch_op.f("ix_api_tokens_username"), ["username"], unique=False)
 
     op.create_table(
         "counts",
@@ -258,13 +258,13 @@ def upgrade() -> None:
         "external_identities",
         sa.Column("issuer", sa.String(length=128), nullable=False),
         sa.Column("subject", sa.String(length=128), nullable=False),
-        sa.Column("user", sa.String(length=128), nullable=False),
+        sa.Column("username", sa.String(length=128), nullable=False),
         sa.Column("linked_at_utc", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["user"], ["users.user"], name=op.f("fk_external_identities_user_users")),
+        sa.ForeignKeyConstraint(["username"], ["users.username"], name=op.f("fk_external_identities_username_users")),
         sa.PrimaryKeyConstraint("issuer", "subject", name=op.f("pk_external_identities")),
     )
     with op.batch_alter_table("external_identities", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_external_identities_user"), ["user"], unique=False)
+        batch_op.create_index(batch_op.f("ix_external_identities_username"), ["username"], unique=False)
 
     op.create_table(
         "purchase_orders",
@@ -300,15 +300,15 @@ def upgrade() -> None:
         "sessions",
         sa.Column("sha256", sa.String(length=128), nullable=False),
         sa.Column("csrf_sha256", sa.String(length=128), nullable=False),
-        sa.Column("user", sa.String(length=128), nullable=False),
+        sa.Column("username", sa.String(length=128), nullable=False),
         sa.Column("created_at_utc", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at_utc", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["user"], ["users.user"], name=op.f("fk_sessions_user_users")),
+        sa.ForeignKeyConstraint(["username"], ["users.username"], name=op.f("fk_sessions_username_users")),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_sessions")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sessions_expires_at_utc"), ["expires_at_utc"], unique=False)
-        batch_op.create_index(batch_op.f("ix_sessions_user"), ["user"], unique=False)
+        batch_op.create_index(batch_op.f("ix_sessions_username"), ["username"], unique=False)
 
     op.create_table(
         "transfers",
@@ -455,8 +455,10 @@ def upgrade() -> None:
     op.add_column("locations", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("suppliers", sa.Column("minimum_order_value", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("suppliers", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
-    company = sa.table("company", *(sa.column(name) for name in ("only", "currency", "currency_decimals", "time_zone")))
-    op.bulk_insert(company, [{"only": 1, "currency": "EUR", "currency_decimals": 2, "time_zone": "UTC"}])
+    company = sa.table(
+        "company", *(sa.column(name) for name in ("singleton", "currency", "currency_decimals", "time_zone"))
+    )
+    op.bulk_insert(company, [{"singleton": 1, "currency": "EUR", "currency_decimals": 2, "time_zone": "UTC"}])
 
 
 def downgrade() -> None:
@@ -493,7 +495,7 @@ def downgrade() -> None:
 
     op.drop_table("transfers")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_sessions_user"))
+        batch_op.drop_index(batch_op.f("ix_sessions_username"))
         batch_op.drop_index(batch_op.f("ix_sessions_expires_at_utc"))
 
     op.drop_table("sessions")
@@ -503,7 +505,7 @@ def downgrade() -> None:
 
     op.drop_table("purchase_orders")
     with op.batch_alter_table("external_identities", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_external_identities_user"))
+        batch_op.drop_index(batch_op.f("ix_external_identities_username"))
 
     op.drop_table("external_identities")
     with op.batch_alter_table("customer_orders", schema=None) as batch_op:
@@ -515,7 +517,7 @@ def downgrade() -> None:
 
     op.drop_table("counts")
     with op.batch_alter_table("api_tokens", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_api_tokens_user"))
+        batch_op.drop_index(batch_op.f("ix_api_tokens_username"))
 
     op.drop_table("api_tokens")
     op.drop_table("webhooks")
