@@ -42,7 +42,7 @@ LOCATIONS = {"S1": False, "S2": False, "TILL": True}
 SKUS = ("A", "B", "C")
 LOTS = ("", "L1")
 # The steps of a posting after which the server may die, in order; the last is the commit itself.
-CRASH_POINTS = ("_claim_key", "change_balances", "_insert_movement", "_insert_event", "_insert_audit", "_fill_reply")
+CRASH_POINTS = ("claim_key", "change_balances", "_insert_movement", "_insert_event", "_insert_audit", "fill_reply")
 AFTER_COMMIT = "after_commit"
 
 

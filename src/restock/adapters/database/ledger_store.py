@@ -73,7 +73,7 @@ class Posted:
 
 
 def post(connection: Connection, posting: Posting) -> Posted:
-    """Post a movement in the transaction of `connection`, and return the reply.
+    """Post a movement in the transaction of `connection`, once for its key, and return the reply.
 
     Args:
         connection: in a write transaction; the caller commits.
@@ -86,10 +86,43 @@ def post(connection: Connection, posting: Posting) -> Posted:
         NotFoundError: a location is unknown, or the movement that it reverses.
         DataError: the movement that it reverses is reversed already.
     """
-    digest = _digest(posting.request)
-    reply = _claim_key(connection, posting, digest=digest)
+    reply = claim_key(connection, posting.key, request=posting.request, now=posting.posted_at)
     if reply is not None:
         return Posted(reply=reply, is_repeated=True)
+    return post_claimed(connection, posting)
+
+
+def post_claimed(connection: Connection, posting: Posting) -> Posted:
+    """Post a movement whose key has been claimed in this transaction, and return the reply.
+
+    Args:
+        connection: in the write transaction in which `claim_key` returned None.
+        posting: what to post.
+
+    Raises:
+        MovementError: the movement does not keep double entry.
+        InsufficientStockError: it would take more from a location than there is.
+        NotFoundError: a location is unknown, or the movement that it reverses.
+        DataError: the movement that it reverses is reversed already.
+    """
+    posted = write_movement(connection, posting)
+    fill_reply(connection, posting.key, posted.reply)
+    return posted
+
+
+def write_movement(connection: Connection, posting: Posting) -> Posted:
+    """Write a movement with its lines, balances, event and audit entry; its key is another write's, which it is part of.
+
+    Args:
+        connection: in a write transaction in which the key of that write was claimed.
+        posting: what to post.
+
+    Raises:
+        MovementError: the movement does not keep double entry.
+        InsufficientStockError: it would take more from a location than there is.
+        NotFoundError: a location is unknown, or the movement that it reverses.
+        DataError: the movement that it reverses is reversed already.
+    """
     movement = checked(posting.movement)
     _require_reversible(connection, movement)
     allowed = _read_allowed(connection, movement.lines)
@@ -99,10 +132,9 @@ def post(connection: Connection, posting: Posting) -> Posted:
     below = find_shortages(changes, before, may_be_negative=frozenset())
     require_stock([each for each in below if each.location not in allowed])
     _insert_movement(connection, posting)
-    answer = {"movement": posting.identifier, "kind": movement.kind.value, "lines": len(movement.lines)}
     _insert_event(connection, posting)
     _insert_audit(connection, posting)
-    _fill_reply(connection, posting.key, answer)
+    answer = {"movement": posting.identifier, "kind": movement.kind.value, "lines": len(movement.lines)}
     return Posted(reply=answer, is_repeated=False, below_zero=below)
 
 
@@ -195,13 +227,23 @@ def find_unbalanced(connection: Connection) -> tuple[str, str, str, int] | None:
     return None if found is None else (found[0], found[1], found[2], int(found[3]))
 
 
-def _claim_key(connection: Connection, posting: Posting, *, digest: str) -> dict[str, Any] | None:
+def claim_key(connection: Connection, key: str, *, request: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
     """Claim an idempotency key and return None, or return the reply that it got before.
 
     On PostgreSQL a second request with the key waits here until the first has committed or failed.
+
+    Args:
+        connection: in a write transaction; the claim is part of it.
+        key: as the client sent it.
+        request: what the key stands for, ready for JSON: who, what, with which content.
+        now: the time, UTC.
+
+    Raises:
+        IdempotencyError: the key came with another request before.
     """
+    digest = _digest(request)
     build = _INSERTS[connection.dialect.name]
-    row = {"key": posting.key, "request_sha256": digest, "reply": {}, "created_at_utc": posting.posted_at}
+    row = {"key": key, "request_sha256": digest, "reply": {}, "created_at_utc": now}
     claimed = connection.execute(
         build(IdempotencyRow).on_conflict_do_nothing(index_elements=[IdempotencyRow.key]).returning(IdempotencyRow.key),
         row,
@@ -209,17 +251,18 @@ def _claim_key(connection: Connection, posting: Posting, *, digest: str) -> dict
     if claimed is not None:
         return None
     known = connection.execute(
-        select(IdempotencyRow.request_sha256, IdempotencyRow.reply).where(IdempotencyRow.key == posting.key)
+        select(IdempotencyRow.request_sha256, IdempotencyRow.reply).where(IdempotencyRow.key == key)
     ).one()
     if known.request_sha256 != digest:
         raise IdempotencyError(
-            f"idempotency key {posting.key!r} came with another request before. Send a new key with a new request."
+            f"idempotency key {key!r} came with another request before. Send a new key with a new request."
         )
     reply: dict[str, Any] = known.reply
     return reply
 
 
-def _fill_reply(connection: Connection, key: str, reply: Mapping[str, Any]) -> None:
+def fill_reply(connection: Connection, key: str, reply: Mapping[str, Any]) -> None:
+    """Keep the reply under a key that was claimed in this transaction."""
     table = IdempotencyRow.__table__
     connection.execute(table.update().where(IdempotencyRow.key == key).values(reply=dict(reply)))  # type: ignore[attr-defined]
 
