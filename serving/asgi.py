@@ -40,9 +40,13 @@ _HTML = "text/html; charset=utf-8"
 _FIXED_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 )
 _OTHER = "other"
+# Where an application notes which of its routes a request was for.
+ROUTE_KEY = "restock_route"
 # What BentoML itself answers at /schema.json, for its own clients.
 _SCHEMA_PATH = "/schema.json"
 # The second is where BentoML's users look for it.
@@ -76,6 +80,8 @@ class ServiceFrame:
         docs: the same as a page.
         max_body_bytes: largest body read.
         max_in_flight: requests beyond this many at once are answered 503.
+        application: answers everything under `application_prefix` itself: it knows who may do what there.
+        application_prefix: such as /api/.
     """
 
     endpoints: Mapping[str, Permission]
@@ -86,6 +92,8 @@ class ServiceFrame:
     docs: bytes
     max_body_bytes: int
     max_in_flight: int = 128
+    application: App | None = None
+    application_prefix: str = "/api/"
 
 
 @dataclass(kw_only=True)
@@ -185,6 +193,9 @@ class Gateway:
     async def _answer(self, frame: ServiceFrame, exchange: _Exchange, receive: Receive) -> None:
         scope = exchange.scope
         path, method = scope["path"], scope["method"]
+        if frame.application is not None and path.startswith(frame.application_prefix):
+            await self._call_application(frame.application, frame, exchange, receive)
+            return
         permission = frame.endpoints.get(path)
         allowed = "POST" if permission is not None else "GET, HEAD"
         if permission is None and path not in _GET_PATHS:
@@ -205,9 +216,7 @@ class Gateway:
         authorise(headers, verifier=frame.verifier, permission=permission)
         check_body_headers(headers, max_body_bytes=frame.max_body_bytes)
         if self._in_flight >= frame.max_in_flight:
-            await exchange.reply_problem(
-                problem_of_status(503, f"{self._in_flight} requests are under way already; ask again shortly.")
-            )
+            await exchange.reply_problem(_too_many(self._in_flight))
             return
         self._in_flight += 1
         try:
@@ -215,6 +224,20 @@ class Gateway:
             await self._app(exchange.scope, replay(body, receive), exchange.forward)
         finally:
             self._in_flight -= 1
+
+    async def _call_application(
+        self, application: App, frame: ServiceFrame, exchange: _Exchange, receive: Receive
+    ) -> None:
+        # Reads may stay open as streams do, so only writes count.
+        is_write = exchange.scope["method"] not in ("GET", "HEAD")
+        if is_write and self._in_flight >= frame.max_in_flight:
+            await exchange.reply_problem(_too_many(self._in_flight))
+            return
+        self._in_flight += is_write
+        try:
+            await application(exchange.scope, receive, exchange.forward)
+        finally:
+            self._in_flight -= is_write
 
     async def _get(self, frame: ServiceFrame, exchange: _Exchange, receive: Receive) -> None:
         path, headers = exchange.scope["path"], exchange.scope["headers"]
@@ -239,8 +262,14 @@ class Gateway:
             await exchange.reply(200, b'{"status": "alive"}', media_type=_JSON)
 
 
+def _too_many(in_flight: int) -> Problem:
+    return problem_of_status(503, f"{in_flight} requests are under way already; ask again shortly.")
+
+
 def _label(frame: ServiceFrame | None, scope: Scope) -> str:
     """Return the path where it is one of ours, so that nobody can fill the metrics with made-up paths."""
+    if ROUTE_KEY in scope:
+        return str(scope[ROUTE_KEY])
     path = str(scope["path"])
     return path if path in _GET_PATHS or (frame is not None and path in frame.endpoints) else _OTHER
 

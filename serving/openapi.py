@@ -15,7 +15,7 @@ from restock.operations.access import ROLE_PERMISSIONS, Permission
 from serving.problems import PROBLEM_MEDIA_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
-_PROBLEMS: dict[int, str] = {
+PROBLEM_WORDS: dict[int, str] = {
     400: "The body is not JSON, or a header contradicts itself.",
     401: "No token came, or it is unknown or revoked.",
     403: "The token's role may not do this.",
@@ -110,7 +110,7 @@ def _operation(one: Endpoint) -> dict[str, Any]:
             "description": words,
             "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="ProblemDetails")}}},
         }
-        for status, words in _PROBLEMS.items()
+        for status, words in PROBLEM_WORDS.items()
     }
     return {
         "operationId": one.path.strip("/"),
@@ -149,7 +149,7 @@ def _health_paths() -> dict[str, Any]:
             "Prometheus metrics; roles: "
             + ", ".join(role for role, granted in ROLE_PERMISSIONS.items() if Permission.METRICS in granted)
             + ".",
-            {"200": "Text format.", "401": _PROBLEMS[401], "403": _PROBLEMS[403]},
+            {"200": "Text format.", "401": PROBLEM_WORDS[401], "403": PROBLEM_WORDS[403]},
             is_open=False,
         ),
     }

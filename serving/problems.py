@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,11 @@ def problem_of(error: RestockError) -> Problem:
 
 def problem_response(error: RestockError) -> Response:
     """Return the reply that tells a client about `error`, for an endpoint that runs inside a request."""
-    problem = problem_of(error)
+    return respond(problem_of(error))
+
+
+def respond(problem: Problem) -> Response:
+    """Return a problem as the reply of an endpoint that runs inside a request."""
     return Response(
         problem.body(request_id=current_request_id.get()),
         status_code=problem.status,
@@ -88,20 +92,37 @@ def problem_of_bento(status: int, body: bytes) -> Problem:
     BentoML answers a body that breaks its model with 400 and pydantic's list of errors; whatever else goes wrong in an
     endpoint with 500, without saying what.
     """
-    faults = _validation_faults(body) if status == 400 else []
-    if any(fault["type"] == "json_invalid" for fault in faults):
-        return problem_of_status(400, f"The body is not valid JSON. {faults[0]['message']}.")
-    if faults:
-        first = faults[0]
-        more = f" ({len(faults) - 1} more in errors)" if len(faults) > 1 else ""
-        return Problem(
-            status=422,
-            kind="invalid-request",
-            title="The request is not valid",
-            detail=f"{first['field']}: {first['message']}{more}. /docs describes every field.",
-            extensions={"errors": faults[:_NAMED_FAULTS]},
-        )
+    listed = _listed_faults(body) if status == 400 else []
+    if listed:
+        return problem_of_faults(listed)
     return problem_of_status(status, _BENTO_DETAILS.get(status, "The request could not be done."))
+
+
+def problem_of_faults(listed: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return the problem for a request that breaks its model.
+
+    Args:
+        listed: pydantic's faults, at least one: each with `loc`, `msg` and `type`.
+    """
+    faults = [
+        {
+            "field": ".".join(str(part) for part in fault["loc"]) or "body",
+            "message": str(fault["msg"]),
+            "type": str(fault["type"]),
+        }
+        for fault in listed
+    ]
+    first = faults[0]
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return problem_of_status(400, f"The body is not valid JSON. {first['message']}.")
+    more = f" ({len(faults) - 1} more in errors)" if len(faults) > 1 else ""
+    return Problem(
+        status=422,
+        kind="invalid-request",
+        title="The request is not valid",
+        detail=f"{first['field']}: {first['message']}{more}. /docs describes every field.",
+        extensions={"errors": faults[:_NAMED_FAULTS]},
+    )
 
 
 def _kind_of(kind: type[RestockError]) -> str:
@@ -123,20 +144,16 @@ def _headers_of(status: int) -> dict[str, str]:
     return {"retry-after": _RETRY_SECONDS} if status == NotReadyError.http_status else {}
 
 
-def _validation_faults(body: bytes) -> list[dict[str, str]]:
-    """Return field, message and type of each fault that pydantic listed; none where the body is something else."""
+def _listed_faults(body: bytes) -> list[Mapping[str, Any]]:
+    """Return the faults that pydantic listed; none where the body is something else."""
     try:
         listed = json.loads(body)["detail"]
-        return [
-            {
-                "field": ".".join(str(part) for part in fault["loc"]) or "body",
-                "message": str(fault["msg"]),
-                "type": str(fault["type"]),
-            }
-            for fault in listed
-        ]
     except (ValueError, KeyError, TypeError):
         return []
+    is_list = isinstance(listed, list) and all(
+        isinstance(fault, dict) and {"loc", "msg", "type"} <= set(fault) for fault in listed
+    )
+    return listed if is_list else []
 
 
 _HTTP_PROBLEMS: dict[int, tuple[str, str]] = {

@@ -14,6 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Headers = Iterable[tuple[bytes, bytes]]
 
 _LONGEST_TOKEN = 512
+JSON_MEDIA_TYPE = "application/json"
 _BODY_SECONDS = 20.0
 
 
@@ -65,16 +66,21 @@ def authorise(headers: Headers, *, verifier: TokenVerifier, permission: Permissi
     return principal
 
 
-def check_body_headers(headers: Headers, *, max_body_bytes: int) -> None:
-    """Return where the headers announce a JSON body of a size that may be read.
+def check_body_headers(headers: Headers, *, max_body_bytes: int, media_type: str | None = JSON_MEDIA_TYPE) -> None:
+    """Return where the headers announce a body of a kind and size that may be read.
+
+    Args:
+        headers: of the request.
+        max_body_bytes: largest body that may be announced.
+        media_type: what the body must be, and is where the headers don't say; None where it may be anything.
 
     Raises:
         RefusedBodyError: another media type or encoding, or too large.
     """
     headers = list(headers)
-    media_type = (header_value(headers, b"content-type") or "application/json").split(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise RefusedBodyError(problem_of_status(415, f"The body must be application/json, got {media_type[:100]!r}."))
+    given = (header_value(headers, b"content-type") or media_type or "").split(";")[0].strip().lower()
+    if media_type is not None and given != media_type:
+        raise RefusedBodyError(problem_of_status(415, f"The body must be {media_type}, got {given[:100]!r}."))
     encoding = (header_value(headers, b"content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise RefusedBodyError(

@@ -1,4 +1,4 @@
-"""Identifiers that sort by time: UUID version 7 (RFC 9562, section 5.7), which this Python's library does not make yet."""
+"""Identifiers that sort by time: UUID version 7 (RFC 9562, section 5.7), which this Python does not make yet."""
 
 from __future__ import annotations
 

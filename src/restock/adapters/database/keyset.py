@@ -59,7 +59,7 @@ def read_page(
     order = [key.column.desc() if key.is_descending else key.column.asc() for key in keys]
     found = list(connection.execute(statement.order_by(*order).limit(limit + 1)).mappings())
     rows = found[:limit]
-    last = tuple(rows[-1][key.column.key] for key in keys) if len(found) > limit else None
+    last = tuple(rows[-1][str(key.column.key)] for key in keys) if len(found) > limit else None
     return Page(rows=rows, after=last)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +13,8 @@ from sqlalchemy import Connection, RowMapping, func, insert, literal, select, un
 from sqlalchemy.dialects import postgresql, sqlite
 
 from restock.adapters.database.catalogue_tables import LocationRow
-from restock.adapters.database.ledger_tables import (
-    AuditRow,
-    BalanceRow,
-    IdempotencyRow,
-    MovementLineRow,
-    MovementRow,
-    OutboxRow,
-)
+from restock.adapters.database.journal import append_audit, append_event
+from restock.adapters.database.ledger_tables import BalanceRow, IdempotencyRow, MovementLineRow, MovementRow
 from restock.errors import DataError, NotFoundError
 from restock.ledger.balances import BalanceKey, Shortage, add_up, find_shortages, require_stock
 from restock.ledger.movements import Kind, Line, Movement, checked
@@ -65,11 +59,13 @@ class Posted:
         reply: what is answered, now and whenever the same request comes again with its key.
         is_repeated: whether it was posted before.
         below_zero: balances that fell below zero where that is allowed; an alert is due.
+        balances: what it touched, after it; empty where it was posted before.
     """
 
     reply: dict[str, Any]
     is_repeated: bool
     below_zero: tuple[Shortage, ...] = ()
+    balances: Mapping[BalanceKey, int] = field(default_factory=dict)
 
 
 def post(connection: Connection, posting: Posting) -> Posted:
@@ -111,7 +107,7 @@ def post_claimed(connection: Connection, posting: Posting) -> Posted:
 
 
 def write_movement(connection: Connection, posting: Posting) -> Posted:
-    """Write a movement with its lines, balances, event and audit entry; its key is another write's, which it is part of.
+    """Write a movement with its lines, balances, event and audit entry, as part of a write that claimed the key.
 
     Args:
         connection: in a write transaction in which the key of that write was claimed.
@@ -135,7 +131,7 @@ def write_movement(connection: Connection, posting: Posting) -> Posted:
     _insert_event(connection, posting)
     _insert_audit(connection, posting)
     answer = {"movement": posting.identifier, "kind": movement.kind.value, "lines": len(movement.lines)}
-    return Posted(reply=answer, is_repeated=False, below_zero=below)
+    return Posted(reply=answer, is_repeated=False, below_zero=below, balances=after)
 
 
 def change_balances(connection: Connection, changes: Mapping[BalanceKey, int]) -> dict[BalanceKey, int]:
@@ -339,19 +335,18 @@ def _insert_event(connection: Connection, posting: Posting) -> None:
             for line in posting.movement.lines
         ],
     }
-    row = {"event": posting.identifier, "topic": TOPIC, "payload": payload, "created_at_utc": posting.posted_at}
-    connection.execute(insert(OutboxRow), row)
+    append_event(connection, topic=TOPIC, payload=payload, now=posting.posted_at, event=posting.identifier)
 
 
 def _insert_audit(connection: Connection, posting: Posting) -> None:
-    row = {
-        "at_utc": posting.posted_at,
-        "actor": posting.posted_by,
-        "action": f"post_{posting.movement.kind.value}",
-        "subject": posting.identifier,
-        "details": {"key": posting.key, "request_sha256": _digest(posting.request)},
-    }
-    connection.execute(insert(AuditRow), row)
+    append_audit(
+        connection,
+        actor=posting.posted_by,
+        action=f"post_{posting.movement.kind.value}",
+        subject=posting.identifier,
+        now=posting.posted_at,
+        details={"key": posting.key, "request_sha256": _digest(posting.request)},
+    )
 
 
 def _read_line(row: RowMapping) -> Line:

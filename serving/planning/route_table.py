@@ -1,0 +1,101 @@
+"""Who may do what over HTTP: one row a route, with the scope that a token needs and the roles that have it.
+
+A route that is not in this table is not served, and a row without its route fails the start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from restock.operations.access import Role, Scope
+
+API = "/api/v1"
+
+_ALL = frozenset(Role)
+_PEOPLE = _ALL - {Role.SERVICE}
+_STOCK = frozenset({Role.OPERATOR, Role.MANAGER, Role.ADMIN, Role.SERVICE})
+_BUYERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN, Role.SERVICE})
+_MANAGERS = frozenset({Role.MANAGER, Role.ADMIN})
+_PLANNERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN})
+_AUDITORS = frozenset({Role.ANALYST, Role.ADMIN})
+_ADMIN = frozenset({Role.ADMIN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may call a route.
+
+    Attributes:
+        method: GET, POST, PUT, PATCH or DELETE.
+        path: template under API, such as /products/{sku}.
+        scope: what a token must hold.
+        roles: who may; None where nobody has to sign in.
+        takes_upload: the body is a file, of the size of uploads.
+    """
+
+    method: str
+    path: str
+    scope: Scope | None
+    roles: frozenset[Role] | None
+    takes_upload: bool = False
+    pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(API + self.path))
+        object.__setattr__(self, "pattern", re.compile(pattern))
+
+
+def _row(
+    method: str, path: str, scope: Scope | None, roles: frozenset[Role] | None, *, takes_upload: bool = False
+) -> Access:
+    return Access(method=method, path=path, scope=scope, roles=roles, takes_upload=takes_upload)
+
+
+ROUTES: tuple[Access, ...] = (
+    _row("GET", "/stock", Scope.STOCK_READ, _ALL),
+    _row("GET", "/movements", Scope.STOCK_READ, _ALL),
+    _row("POST", "/movements", Scope.STOCK_WRITE, _STOCK),
+    _row("POST", "/movements/batch", Scope.STOCK_WRITE, _STOCK),
+    _row("GET", "/movements/{movement}", Scope.STOCK_READ, _ALL),
+    _row("POST", "/movements/{movement}/reversal", Scope.STOCK_WRITE, _STOCK),
+    _row("GET", "/transfers", Scope.STOCK_READ, _ALL),
+    _row("POST", "/transfers", Scope.STOCK_WRITE, _STOCK),
+    _row("GET", "/transfers/{transfer}", Scope.STOCK_READ, _ALL),
+    _row("POST", "/transfers/{transfer}/arrivals", Scope.STOCK_WRITE, _STOCK),
+    _row("POST", "/transfers/{transfer}/close", Scope.COUNTS_APPROVE, _MANAGERS),
+    _row("GET", "/counts", Scope.STOCK_READ, _ALL),
+    _row("POST", "/counts", Scope.COUNTS_WRITE, _STOCK),
+    _row("GET", "/counts/{count}", Scope.STOCK_READ, _ALL),
+    _row("POST", "/counts/{count}/results", Scope.COUNTS_WRITE, _STOCK),
+    _row("POST", "/counts/{count}/recount", Scope.COUNTS_APPROVE, _MANAGERS),
+    _row("POST", "/counts/{count}/approve", Scope.COUNTS_APPROVE, _MANAGERS),
+    _row("POST", "/counts/{count}/cancel", Scope.COUNTS_APPROVE, _MANAGERS),
+    _row("GET", "/purchase-orders", Scope.ORDERS_READ, _ALL),
+    _row("POST", "/purchase-orders", Scope.ORDERS_WRITE, _BUYERS),
+    _row("POST", "/purchase-orders/from-plan", Scope.ORDERS_WRITE, _BUYERS),
+    _row("GET", "/purchase-orders/{purchase_order}", Scope.ORDERS_READ, _ALL),
+    _row("PUT", "/purchase-orders/{purchase_order}", Scope.ORDERS_WRITE, _BUYERS),
+    _row("POST", "/purchase-orders/{purchase_order}/send", Scope.ORDERS_WRITE, _BUYERS),
+    _row("POST", "/purchase-orders/{purchase_order}/receipts", Scope.STOCK_WRITE, _STOCK | _BUYERS),
+    _row("POST", "/purchase-orders/{purchase_order}/close", Scope.ORDERS_WRITE, _BUYERS),
+    _row("POST", "/purchase-orders/{purchase_order}/cancel", Scope.ORDERS_WRITE, _BUYERS),
+    _row("GET", "/plans", Scope.PLANNING_READ, _ALL),
+    _row("GET", "/forecasts", Scope.PLANNING_READ, _ALL),
+    _row("GET", "/overrides", Scope.PLANNING_READ, _ALL),
+    _row("POST", "/overrides", Scope.PLANNING_WRITE, _PLANNERS),
+    _row("POST", "/overrides/{override}/withdraw", Scope.PLANNING_WRITE, _PLANNERS),
+    _row("GET", "/audit", Scope.AUDIT_READ, _AUDITORS),
+    _row("GET", "/company", Scope.STOCK_READ, _ALL),
+)
+
+
+def find_access(path: str, routes: Iterable[Access] = ROUTES) -> dict[str, Access]:
+    """Return who may call a path, by method; empty where there is no such path.
+
+    A fixed path is found before a template that would also fit it.
+    """
+    found = [row for row in routes if row.pattern.fullmatch(path)]
+    fixed = [row for row in found if "{" not in row.path]
+    return {row.method: row for row in fixed or found}

@@ -1,0 +1,70 @@
+"""What booking needs to know of products: their units of measure, and whether they are kept by lots."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection, select
+
+from restock.adapters.database.catalogue_tables import ProductRow, ProductUnitRow
+from restock.errors import NotFoundError
+from restock.ledger.quantities import UnitsOfMeasure
+
+# What a unit's factor is multiplied by where it is stored, so that 0.5 is exact.
+FACTOR_SCALE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductFacts:
+    """What booking needs to know of a product.
+
+    Attributes:
+        sku: the product.
+        name: its name.
+        units: how it is counted.
+        is_lot_tracked: whether it is kept by lots.
+    """
+
+    sku: str
+    name: str
+    units: UnitsOfMeasure
+    is_lot_tracked: bool
+
+
+def read_product_facts(connection: Connection, skus: Iterable[str]) -> Mapping[str, ProductFacts]:
+    """Return the facts of products by sku.
+
+    Raises:
+        NotFoundError: a sku is not in the catalogue.
+    """
+    wanted = sorted(set(skus))
+    products = connection.execute(
+        select(
+            ProductRow.sku,
+            ProductRow.name,
+            ProductRow.base_unit,
+            ProductRow.quantity_decimals,
+            ProductRow.is_lot_tracked,
+        ).where(ProductRow.sku.in_(wanted))
+    ).all()
+    missing = sorted(set(wanted) - {row.sku for row in products})
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise NotFoundError(f"sku {missing[0]!r} is not in the catalogue{more}. Add it first: POST /api/v1/products.")
+    factors: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for sku, unit, factor in connection.execute(
+        select(ProductUnitRow.sku, ProductUnitRow.unit, ProductUnitRow.factor).where(ProductUnitRow.sku.in_(wanted))
+    ):
+        factors[sku][unit] = Decimal(factor) / FACTOR_SCALE
+    return {
+        row.sku: ProductFacts(
+            sku=row.sku,
+            name=row.name,
+            units=UnitsOfMeasure(base_unit=row.base_unit, decimals=row.quantity_decimals, factors=factors[row.sku]),
+            is_lot_tracked=row.is_lot_tracked,
+        )
+        for row in products
+    }

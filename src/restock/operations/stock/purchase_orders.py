@@ -1,0 +1,512 @@
+"""Purchase orders: drafted, sent, received in parts, closed short or cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from restock.adapters.database.catalogue_tables import LocationRow, SupplierRow, SupplyTermRow
+from restock.adapters.database.identifiers import new_identifier
+from restock.adapters.database.journal import append_audit, append_event
+from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseOrderRow, PurchaseReceiptRow
+from restock.adapters.database.planning_tables import PlanRow
+from restock.adapters.database.product_facts import read_product_facts
+from restock.errors import DataError, NotFoundError, NotReadyError
+from restock.ledger.movements import Kind, Movement, receive
+from restock.operations.stock.booking import (
+    DraftLine,
+    VersionConflictError,
+    build_entries,
+    describe_changes,
+    post_part,
+    require_past,
+)
+from restock.operations.stock.company import read_company
+from restock.operations.stock.once import Write, write_once
+from restock.operations.stock.progress import add_received
+
+TOPIC = "stock.purchase_orders"
+_OPEN = ("sent", "partly_received")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderLine:
+    """What is ordered.
+
+    Attributes:
+        sku: the product.
+        quantity: in `unit`, above 0.
+        unit: unit of measure; None for the base unit.
+        unit_cost: cost of one base unit, major units of money; None: as in the supply terms.
+    """
+
+    sku: str
+    quantity: Decimal
+    unit: str | None = None
+    unit_cost: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderDraft:
+    """A purchase order as entered.
+
+    Attributes:
+        supplier: who delivers.
+        location: where to.
+        lines: what.
+        promised_on: when the supplier will deliver; None where it is not known.
+        note: what else is to be known.
+    """
+
+    supplier: str
+    location: str
+    lines: tuple[OrderLine, ...]
+    promised_on: date | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedLine:
+    """What came of a line of an order.
+
+    Attributes:
+        line: number of the order's line.
+        quantity: in `unit`, above 0.
+        unit: unit of measure; None for the base unit.
+        lot: its lot, where lots are kept.
+        expires_on: last day that the lot may be sold.
+    """
+
+    line: int
+    quantity: Decimal
+    unit: str | None = None
+    lot: str | None = None
+    expires_on: date | None = None
+
+
+def draft_order(connection: Connection, draft: OrderDraft, write: Write) -> dict[str, Any]:
+    """Return the reply to a new purchase order, a draft until it is sent.
+
+    Args:
+        connection: in a write transaction; the caller commits.
+        draft: what.
+        write: key, request, who and when.
+
+    Raises:
+        NotFoundError: the supplier, the location or a sku is unknown.
+        DataError: a line has neither a cost nor supply terms.
+    """
+    return write_once(connection, write, lambda: _insert_order(connection, draft, write))
+
+
+def draft_from_plan(
+    connection: Connection, write: Write, *, as_of: date | None, location: str | None
+) -> dict[str, Any]:
+    """Return the reply to drafting an order per supplier and location for what the plans say to order.
+
+    Args:
+        connection: in a write transaction; the caller commits.
+        write: key, request, who and when.
+        as_of: day of the plans; None for the latest.
+        location: only for this one; None for all.
+
+    Raises:
+        NotReadyError: there are no plans yet.
+    """
+
+    def perform() -> dict[str, Any]:
+        day = as_of or connection.execute(select(func.max(PlanRow.as_of))).scalar_one_or_none()
+        conditions = [PlanRow.as_of == day, PlanRow.order_quantity > 0]
+        if location is not None:
+            conditions.append(PlanRow.location == location)
+        plans = (
+            connection.execute(
+                select(PlanRow.__table__).where(*conditions).order_by(PlanRow.supplier, PlanRow.location, PlanRow.sku)
+            )
+            .mappings()
+            .all()
+            if day is not None
+            else []
+        )
+        if not plans:
+            raise NotReadyError(
+                "there is no plan that says to order anything: replenishment has not planned yet. Draft orders by "
+                "hand: POST /api/v1/purchase-orders."
+            )
+        facts = read_product_facts(connection, (plan["sku"] for plan in plans))
+        groups: dict[tuple[str, str], list[OrderLine]] = {}
+        for plan in plans:
+            quantity = facts[plan["sku"]].units.from_scaled(plan["order_quantity"])
+            groups.setdefault((plan["supplier"], plan["location"]), []).append(
+                OrderLine(sku=plan["sku"], quantity=quantity)
+            )
+        orders = [
+            _insert_order(
+                connection,
+                OrderDraft(supplier=supplier, location=place, lines=tuple(lines), note=f"plan of {day}"),
+                write,
+            )
+            for (supplier, place), lines in groups.items()
+        ]
+        return {"purchase_orders": orders}
+
+    return write_once(connection, write, perform)
+
+
+def change_order(
+    connection: Connection, purchase_order: str, draft: OrderDraft, write: Write, *, expected_version: int | None
+) -> dict[str, Any]:
+    """Return the reply to a draft that is replaced by another.
+
+    Raises:
+        NotFoundError: the order, supplier, location or a sku is unknown.
+        DataError: it has been sent.
+        VersionConflictError: it has changed since it was read.
+    """
+
+    def perform() -> dict[str, Any]:
+        row = _lock(connection, purchase_order, states=("draft",))
+        if expected_version is not None and row["version"] != expected_version:
+            raise VersionConflictError(
+                f"order {purchase_order!r} is at version {row['version']}, expected {expected_version}. Read it again."
+            )
+        rows = _line_rows(connection, draft, purchase_order=purchase_order)
+        connection.execute(delete(PurchaseOrderLineRow).where(PurchaseOrderLineRow.purchase_order == purchase_order))
+        connection.execute(insert(PurchaseOrderLineRow), rows)
+        values = {
+            "supplier": draft.supplier,
+            "location": draft.location,
+            "promised_on": draft.promised_on,
+            "note": draft.note,
+        }
+        return _moved(connection, purchase_order, write, action="change_purchase_order", values=values)
+
+    return write_once(connection, write, perform)
+
+
+def send_order(
+    connection: Connection, purchase_order: str, write: Write, *, promised_on: date | None
+) -> dict[str, Any]:
+    """Return the reply to an order that goes to its supplier.
+
+    Args:
+        connection: in a write transaction; the caller commits.
+        purchase_order: which.
+        write: key, request, who and when.
+        promised_on: when the supplier will deliver; None: as in the draft.
+
+    Raises:
+        NotFoundError: there is no such order.
+        DataError: it was sent already, or is worth less than the supplier accepts.
+    """
+
+    def perform() -> dict[str, Any]:
+        row = _lock(connection, purchase_order, states=("draft",))
+        _require_minimum_value(connection, row)
+        values = {
+            "state": "sent",
+            "ordered_on": read_company(connection).day_of(write.now),
+            "promised_on": promised_on or row["promised_on"],
+        }
+        return _moved(connection, purchase_order, write, action="send_purchase_order", values=values)
+
+    return write_once(connection, write, perform)
+
+
+def receive_order(
+    connection: Connection,
+    purchase_order: str,
+    lines: Sequence[ReceivedLine],
+    write: Write,
+    *,
+    occurred_at: datetime,
+    reference: str = "",
+) -> dict[str, Any]:
+    """Return the reply to a delivery, whole or in part: posted to the ledger and counted on the order's lines.
+
+    More than was ordered is booked as it came: the goods are there.
+
+    Args:
+        connection: in a write transaction; the caller commits.
+        purchase_order: which.
+        lines: what came.
+        write: key, request, who and when.
+        occurred_at: when it came, UTC.
+        reference: delivery note.
+
+    Raises:
+        NotFoundError: there is no such order or line.
+        DataError: it is not on its way, or a line is not valid.
+    """
+
+    def perform() -> dict[str, Any]:
+        row = _lock(connection, purchase_order, states=(*_OPEN, "received"))
+        require_past(occurred_at, now=write.now)
+        ordered = _read_lines(connection, purchase_order)
+        unknown = [line.line for line in lines if line.line not in ordered]
+        if unknown:
+            raise NotFoundError(f"order {purchase_order!r} has no line {unknown[0]}, expected {sorted(ordered)}.")
+        company = read_company(connection)
+        drafts = [
+            DraftLine(
+                sku=ordered[line.line]["sku"],
+                quantity=line.quantity,
+                unit=line.unit,
+                lot=line.lot,
+                expires_on=line.expires_on,
+                unit_cost=company.from_minor(ordered[line.line]["unit_cost"]),
+            )
+            for line in lines
+        ]
+        entries = build_entries(
+            connection, drafts, location=row["location"], kind=Kind.RECEIPT, occurred_at=occurred_at
+        )
+        movement = receive(
+            entries, location=row["location"], occurred_at=occurred_at, reference=reference or purchase_order
+        )
+        posted = post_part(connection, movement, write)
+        identifier = str(posted.reply["movement"])
+        _note_receipts(connection, purchase_order, lines, movement, identifier, received_on=company.day_of(occurred_at))
+        state = _lock(connection, purchase_order, states=(*_OPEN, "received"))["state"]
+        _publish(connection, purchase_order, write, state=state)
+        return {
+            "purchase_order": purchase_order,
+            "state": state,
+            "movement": identifier,
+            "lines": describe_changes(connection, movement, posted.balances),
+        }
+
+    return write_once(connection, write, perform)
+
+
+def close_order(connection: Connection, purchase_order: str, write: Write, *, reason: str) -> dict[str, Any]:
+    """Return the reply to an order of which nothing more is expected, though less came than was ordered.
+
+    Raises:
+        NotFoundError: there is no such order.
+        DataError: it is not on its way.
+    """
+
+    def perform() -> dict[str, Any]:
+        _lock(connection, purchase_order, states=(*_OPEN, "received"))
+        return _moved(
+            connection, purchase_order, write, action="close_purchase_order", values={"state": "closed"}, reason=reason
+        )
+
+    return write_once(connection, write, perform)
+
+
+def cancel_order(connection: Connection, purchase_order: str, write: Write, *, reason: str) -> dict[str, Any]:
+    """Return the reply to an order that is taken back before anything came.
+
+    Raises:
+        NotFoundError: there is no such order.
+        DataError: something has come, or it has ended.
+    """
+
+    def perform() -> dict[str, Any]:
+        _lock(connection, purchase_order, states=("draft", "sent"))
+        return _moved(
+            connection,
+            purchase_order,
+            write,
+            action="cancel_purchase_order",
+            values={"state": "cancelled"},
+            reason=reason,
+        )
+
+    return write_once(connection, write, perform)
+
+
+def _insert_order(connection: Connection, draft: OrderDraft, write: Write) -> dict[str, Any]:
+    purchase_order = f"PO-{new_identifier(write.now)}"
+    rows = _line_rows(connection, draft, purchase_order=purchase_order)
+    connection.execute(
+        insert(PurchaseOrderRow),
+        {
+            "purchase_order": purchase_order,
+            "supplier": draft.supplier,
+            "location": draft.location,
+            "state": "draft",
+            "ordered_on": None,
+            "promised_on": draft.promised_on,
+            "note": draft.note,
+            "created_at_utc": write.now,
+            "created_by": write.actor,
+            "version": 1,
+        },
+    )
+    connection.execute(insert(PurchaseOrderLineRow), rows)
+    append_audit(
+        connection,
+        actor=write.actor,
+        action="draft_purchase_order",
+        subject=purchase_order,
+        now=write.now,
+        details={"supplier": draft.supplier, "location": draft.location, "lines": len(rows)},
+    )
+    _publish(connection, purchase_order, write, state="draft")
+    return {"purchase_order": purchase_order, "state": "draft", "version": 1}
+
+
+def _line_rows(connection: Connection, draft: OrderDraft, *, purchase_order: str) -> list[dict[str, Any]]:
+    """Return the rows of an order's lines, once supplier, location and products are known."""
+    _require_known(connection, draft)
+    facts = read_product_facts(connection, (line.sku for line in draft.lines))
+    company = read_company(connection)
+    terms = {
+        row.sku: int(row.unit_cost)
+        for row in connection.execute(
+            select(SupplyTermRow.sku, SupplyTermRow.unit_cost).where(
+                SupplyTermRow.supplier == draft.supplier,
+                SupplyTermRow.location == draft.location,
+                SupplyTermRow.sku.in_(sorted(facts)),
+            )
+        )
+    }
+    rows = []
+    for number, line in enumerate(draft.lines, start=1):
+        units = facts[line.sku].units
+        cost = terms.get(line.sku) if line.unit_cost is None else company.to_minor(line.unit_cost)
+        if cost is None:
+            raise DataError(
+                f"line {number}: {draft.supplier} has no supply terms for {line.sku} at {draft.location}, so its cost "
+                "is not known. Give unit_cost, or add the terms."
+            )
+        rows.append(
+            {
+                "purchase_order": purchase_order,
+                "line": number,
+                "sku": line.sku,
+                "quantity_ordered": units.to_scaled(line.quantity, line.unit or units.base_unit),
+                "quantity_received": 0,
+                "unit_cost": cost,
+                "entered_quantity": f"{line.quantity:f}",
+                "entered_unit": line.unit or units.base_unit,
+            }
+        )
+    return rows
+
+
+def _require_known(connection: Connection, draft: OrderDraft) -> None:
+    for column, value, what in (
+        (SupplierRow.supplier, draft.supplier, "supplier"),
+        (LocationRow.location, draft.location, "location"),
+    ):
+        if connection.execute(select(column).where(column == value)).scalar_one_or_none() is None:
+            raise NotFoundError(f"{what} {value!r} is unknown. Add it to the catalogue first.")
+
+
+def _require_minimum_value(connection: Connection, order: dict[str, Any]) -> None:
+    company = read_company(connection)
+    lines = _read_lines(connection, order["purchase_order"]).values()
+    facts = read_product_facts(connection, (line["sku"] for line in lines))
+    value = sum(
+        facts[line["sku"]].units.from_scaled(line["quantity_ordered"]) * (company.from_minor(line["unit_cost"]) or 0)
+        for line in lines
+    )
+    minimum = company.from_minor(
+        connection.execute(
+            select(SupplierRow.minimum_order_value).where(SupplierRow.supplier == order["supplier"])
+        ).scalar_one()
+    )
+    if minimum is not None and value < minimum:
+        raise DataError(
+            f"order {order['purchase_order']!r} is worth {value:.2f} {company.currency}, {order['supplier']} accepts "
+            f"{minimum} or more. Add lines, or lower minimum_order_value of the supplier."
+        )
+
+
+def _note_receipts(
+    connection: Connection,
+    purchase_order: str,
+    lines: Sequence[ReceivedLine],
+    movement: Movement,
+    identifier: str,
+    *,
+    received_on: date,
+) -> None:
+    """Keep which line of the movement brought what of which line of the order."""
+    # A receipt has two lines for each that came: out of the supplier's, into the location's, in this order.
+    arrivals = [(number, line) for number, line in enumerate(movement.lines, start=1) if line.quantity > 0]
+    rows = [
+        {
+            "movement": identifier,
+            "movement_line": number,
+            "purchase_order": purchase_order,
+            "line": received.line,
+            "quantity": line.quantity,
+            "received_on": received_on,
+        }
+        for received, (number, line) in zip(lines, arrivals, strict=True)
+    ]
+    connection.execute(insert(PurchaseReceiptRow), rows)
+    for row in rows:
+        add_received(connection, purchase_order, int(row["line"]), quantity=int(row["quantity"]))
+
+
+def _moved(
+    connection: Connection,
+    purchase_order: str,
+    write: Write,
+    *,
+    action: str,
+    values: dict[str, Any],
+    reason: str = "",
+) -> dict[str, Any]:
+    """Change an order and return the reply."""
+    connection.execute(
+        update(PurchaseOrderRow)
+        .where(PurchaseOrderRow.purchase_order == purchase_order)
+        .values(**values, version=PurchaseOrderRow.version + 1)
+    )
+    row = connection.execute(
+        select(PurchaseOrderRow.state, PurchaseOrderRow.version).where(
+            PurchaseOrderRow.purchase_order == purchase_order
+        )
+    ).one()
+    append_audit(
+        connection,
+        actor=write.actor,
+        action=action,
+        subject=purchase_order,
+        now=write.now,
+        details={"state": row.state, "reason": reason},
+    )
+    _publish(connection, purchase_order, write, state=row.state)
+    return {"purchase_order": purchase_order, "state": row.state, "version": row.version}
+
+
+def _publish(connection: Connection, purchase_order: str, write: Write, *, state: str) -> None:
+    append_event(connection, topic=TOPIC, payload={"purchase_order": purchase_order, "state": state}, now=write.now)
+
+
+def _lock(connection: Connection, purchase_order: str, *, states: tuple[str, ...]) -> dict[str, Any]:
+    row = (
+        connection.execute(
+            select(PurchaseOrderRow.__table__)
+            .where(PurchaseOrderRow.purchase_order == purchase_order)
+            .with_for_update()
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise NotFoundError(f"there is no purchase order {purchase_order!r}.")
+    if row["state"] not in states:
+        raise DataError(f"purchase order {purchase_order!r} is {row['state']}, expected {' or '.join(states)}.")
+    return dict(row)
+
+
+def _read_lines(connection: Connection, purchase_order: str) -> dict[int, dict[str, Any]]:
+    rows = connection.execute(
+        select(PurchaseOrderLineRow.__table__)
+        .where(PurchaseOrderLineRow.purchase_order == purchase_order)
+        .order_by(PurchaseOrderLineRow.line)
+    ).mappings()
+    return {int(row["line"]): dict(row) for row in rows}
