@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from restock.operations.access import ROLE_PERMISSIONS, Permission
 from serving.problems import PROBLEM_MEDIA_TYPE
 
+_HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
 _REFERENCE = "#/components/schemas/{model}"
 PROBLEM_WORDS: dict[int, str] = {
     400: "The body is not JSON, or a header contradicts itself.",
@@ -21,9 +22,12 @@ PROBLEM_WORDS: dict[int, str] = {
     403: "The token's role may not do this.",
     404: "A sku, a location or the pair of them is unknown; `near_matches` holds names that look alike.",
     408: "The body came too slowly.",
+    409: "It does not fit the state that something has by now; the detail says which.",
+    412: "What is to be changed has changed since it was read.",
     413: "The body is larger than RESTOCK_MAX_BODY_BYTES.",
     415: "The body is not application/json, or it is compressed.",
     422: "A field is not valid, the horizon is too long, or a quantile can't be given; `errors` lists the fields.",
+    429: "Too many requests; ask less often.",
     500: "The service failed; its log holds the cause under the request's id.",
     503: "Nothing is served yet, or too many requests are under way; `Retry-After` says when to ask again.",
 }
@@ -89,9 +93,10 @@ def render_docs(document: dict[str, Any]) -> str:
     """Return the document as one page that loads nothing."""
     schemas = document["components"]["schemas"]
     sections = [
-        _section(path, operation["post"], schemas)
-        for path, operation in document["paths"].items()
-        if "post" in operation
+        _section(method, path, operation, schemas)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if path not in _HEALTH
     ]
     title = html.escape(document["info"]["title"])
     return (
@@ -155,20 +160,52 @@ def _health_paths() -> dict[str, Any]:
     }
 
 
-def _section(path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
-    def schema_of(content: dict[str, Any]) -> dict[str, Any]:
-        named: dict[str, Any] = schemas[content["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]]
-        return named
+def _section(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    words = [f"<h2>{method.upper()} {html.escape(path)}</h2><p>{html.escape(operation['summary'])}</p>"]
+    request = _schema_of(operation.get("requestBody", {}), schemas)
+    words.append(f"<pre>{html.escape(_call(method, path, operation, request))}</pre>")
+    if operation.get("parameters"):
+        words.append(f"<h3>Parameters</h3>{_parameter_table(operation['parameters'])}")
+    if request:
+        words.append(f"<h3>Request</h3>{_field_table(request)}")
+    success = next((reply for status, reply in operation["responses"].items() if status.startswith("2")), {})
+    reply = _schema_of(success, schemas)
+    if reply:
+        words.append(f"<h3>Reply</h3>{_field_table(reply)}")
+    return "".join(words)
 
-    request, reply = schema_of(operation["requestBody"]), schema_of(operation["responses"]["200"])
-    example = json.dumps(request.get("examples", [{}])[0], indent=2)
-    call = (
-        f"curl -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' \\\n  -d '{example}' ADDRESS{path}"
+
+def _schema_of(content: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the named schema of a body; empty where it has none."""
+    reference = content.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+    named: dict[str, Any] = schemas.get(reference.rsplit("/", 1)[-1], {})
+    return named if "properties" in named else {}
+
+
+def _call(method: str, path: str, operation: dict[str, Any], request: dict[str, Any]) -> str:
+    """Return an example of a call."""
+    parts = ["curl -H 'Authorization: Bearer TOKEN'"]
+    if method != "get" and (method != "post" or not request):
+        parts.append(f"-X {method.upper()}")
+    parts += [
+        f"-H '{one['name']}: VALUE'"
+        for one in operation.get("parameters", [])
+        if one["in"] == "header" and one.get("required")
+    ]
+    if request:
+        example = json.dumps(request.get("examples", [{}])[0], indent=2)
+        parts.append(f"-H 'Content-Type: application/json' \\\n  -d '{example}'")
+    return " ".join([*parts, f"ADDRESS{path}"])
+
+
+def _parameter_table(parameters: Sequence[dict[str, Any]]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{html.escape(one['name'])}</code></td><td>{html.escape(one['in'])}</td>"
+        f"<td>{html.escape(_type_words(one['schema']))}</td><td>{'required' if one.get('required') else ''}</td>"
+        f"<td>{html.escape(one.get('description', ''))}</td></tr>"
+        for one in parameters
     )
-    return (
-        f"<h2>POST {html.escape(path)}</h2><p>{html.escape(operation['summary'])}</p><pre>{html.escape(call)}</pre>"
-        f"<h3>Request</h3>{_field_table(request)}<h3>Reply</h3>{_field_table(reply)}"
-    )
+    return f"<table>{rows}</table>"
 
 
 def _field_table(schema: dict[str, Any]) -> str:

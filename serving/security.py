@@ -56,14 +56,21 @@ def authorise(headers: Headers, *, verifier: TokenVerifier, permission: Permissi
         PermissionDeniedError: the role may not do it.
         ConfigurationError: the tokens can't be read.
     """
-    value = header_value(headers, b"authorization") or ""
-    scheme, _, token = value.partition(" ")
-    token = token.strip()
     # Without a token the verifier is still asked: it knows whether one has ever been created, and says how.
-    is_bearer = scheme.lower() == "bearer" and len(token) <= _LONGEST_TOKEN
-    principal = verifier.verify(token if is_bearer else "")
+    principal = verifier.verify(bearer_token(headers))
     principal.require(permission)
     return principal
+
+
+def bearer_token(headers: Headers) -> str:
+    """Return the token that came with a request; "" where none came, or none of the form expected.
+
+    Raises:
+        RefusedBodyError: several came.
+    """
+    scheme, _, token = (header_value(headers, b"authorization") or "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and len(token) <= _LONGEST_TOKEN else ""
 
 
 def check_body_headers(headers: Headers, *, max_body_bytes: int, media_type: str | None = JSON_MEDIA_TYPE) -> None:

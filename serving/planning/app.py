@@ -104,8 +104,9 @@ def _problem_reply(words: str) -> dict[str, Any]:
 
 
 async def _answer_restock_error(_: Request, error: Exception) -> Response:
-    assert_is = error if isinstance(error, RestockError) else RestockError(str(error))
-    return problem_response(assert_is)
+    if not isinstance(error, RestockError):
+        raise error
+    return problem_response(error)
 
 
 async def _answer_invalid_request(_: Request, error: Exception) -> Response:

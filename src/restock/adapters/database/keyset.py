@@ -39,7 +39,7 @@ class Page:
 
 def read_page(
     connection: Connection,
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     *,
     keys: Sequence[SortKey],
     after: Sequence[Any] | None,

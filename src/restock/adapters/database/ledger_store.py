@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from restock.adapters.database.catalogue_tables import LocationRow
 from restock.adapters.database.journal import append_audit, append_event
 from restock.adapters.database.ledger_tables import BalanceRow, IdempotencyRow, MovementLineRow, MovementRow
-from restock.errors import DataError, NotFoundError
+from restock.errors import ConflictError, DataError, NotFoundError
 from restock.ledger.balances import BalanceKey, Shortage, add_up, find_shortages, require_stock
 from restock.ledger.movements import Kind, Line, Movement, checked
 
@@ -80,7 +80,7 @@ def post(connection: Connection, posting: Posting) -> Posted:
         MovementError: the movement does not keep double entry.
         InsufficientStockError: it would take more from a location than there is.
         NotFoundError: a location is unknown, or the movement that it reverses.
-        DataError: the movement that it reverses is reversed already.
+        ConflictError: the movement that it reverses is reversed already.
     """
     reply = claim_key(connection, posting.key, request=posting.request, now=posting.posted_at)
     if reply is not None:
@@ -99,7 +99,7 @@ def post_claimed(connection: Connection, posting: Posting) -> Posted:
         MovementError: the movement does not keep double entry.
         InsufficientStockError: it would take more from a location than there is.
         NotFoundError: a location is unknown, or the movement that it reverses.
-        DataError: the movement that it reverses is reversed already.
+        ConflictError: the movement that it reverses is reversed already.
     """
     posted = write_movement(connection, posting)
     fill_reply(connection, posting.key, posted.reply)
@@ -117,7 +117,7 @@ def write_movement(connection: Connection, posting: Posting) -> Posted:
         MovementError: the movement does not keep double entry.
         InsufficientStockError: it would take more from a location than there is.
         NotFoundError: a location is unknown, or the movement that it reverses.
-        DataError: the movement that it reverses is reversed already.
+        ConflictError: the movement that it reverses is reversed already.
     """
     movement = checked(posting.movement)
     _require_reversible(connection, movement)
@@ -272,7 +272,7 @@ def _require_reversible(connection: Connection, movement: Movement) -> None:
         select(MovementRow.movement).where(MovementRow.reverses == movement.reverses)
     ).scalar_one_or_none()
     if earlier is not None:
-        raise DataError(f"movement {movement.reverses!r} is reversed already, by {earlier!r}.")
+        raise ConflictError(f"movement {movement.reverses!r} is reversed already, by {earlier!r}.")
 
 
 def _read_allowed(connection: Connection, lines: Sequence[Line]) -> frozenset[str]:

@@ -16,7 +16,7 @@ from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.ledger_store import Posted, Posting, read_movement, write_movement
 from restock.adapters.database.ledger_tables import BalanceRow
 from restock.adapters.database.product_facts import ProductFacts, read_product_facts
-from restock.errors import DataError, RestockError
+from restock.errors import DataError, VersionConflictError
 from restock.ledger.balances import BalanceKey, Lot, choose_lots
 from restock.ledger.movements import (
     NO_LOT,
@@ -40,13 +40,6 @@ from restock.operations.stock.watching import watch_balances
 # A scanner's clock may be ahead so much.
 _CLOCK_SKEW = timedelta(minutes=5)
 _TAKES_STOCK = frozenset({Kind.SALE, Kind.WRITE_OFF, Kind.TRANSFER_OUT})
-
-
-class VersionConflictError(RestockError):
-    """What is to be changed has changed since it was read."""
-
-    http_status = 412
-    title = "It has changed since it was read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +121,7 @@ def book_reversal(connection: Connection, movement: str, write: Write, *, reason
     Raises:
         NotFoundError: there is no such movement.
         MovementError: it is a reversal itself.
-        DataError: it is reversed already.
+        ConflictError: it is reversed already.
         InsufficientStockError: what it brought is gone.
     """
 

@@ -15,7 +15,7 @@ from restock.adapters.database.journal import append_audit
 from restock.adapters.database.ledger_tables import BalanceRow
 from restock.adapters.database.order_tables import CountLineRow, CountRow
 from restock.adapters.database.product_facts import read_product_facts
-from restock.errors import DataError, NotFoundError, PermissionDeniedError
+from restock.errors import ConflictError, DataError, NotFoundError, PermissionDeniedError
 from restock.ledger.movements import NO_LOT, Entry, is_virtual, settle_count
 from restock.operations.stock.booking import describe_changes, post_part
 from restock.operations.stock.once import Write, write_once
@@ -70,7 +70,7 @@ def open_count(connection: Connection, draft: CountDraft, write: Write) -> dict[
     """
 
     def perform() -> dict[str, Any]:
-        _require_location(connection, draft.location)
+        require_location(connection, draft.location)
         booked = connection.execute(
             select(BalanceRow.sku, BalanceRow.lot)
             .where(BalanceRow.location == draft.location, BalanceRow.quantity != 0)
@@ -115,7 +115,8 @@ def record_count(connection: Connection, count: str, found: Sequence[Found], wri
 
     Raises:
         NotFoundError: there is no such count, or a sku is unknown.
-        DataError: the count has ended, or a quantity is below 0.
+        ConflictError: the count has ended.
+        DataError: a quantity is below 0.
     """
 
     def perform() -> dict[str, Any]:
@@ -139,7 +140,7 @@ def ask_for_recount(connection: Connection, count: str, write: Write) -> dict[st
 
     Raises:
         NotFoundError: there is no such count.
-        DataError: it is not open, or something has not been counted yet.
+        ConflictError: it is not open, or something has not been counted yet.
     """
 
     def perform() -> dict[str, Any]:
@@ -167,7 +168,7 @@ def approve_count(connection: Connection, count: str, write: Write) -> dict[str,
 
     Raises:
         NotFoundError: there is no such count.
-        DataError: it has ended, or something has not been counted.
+        ConflictError: it has ended, or something has not been counted.
         PermissionDeniedError: who approves has counted it.
     """
 
@@ -209,7 +210,7 @@ def cancel_count(connection: Connection, count: str, write: Write) -> dict[str, 
 
     Raises:
         NotFoundError: there is no such count.
-        DataError: it has ended.
+        ConflictError: it has ended.
     """
 
     def perform() -> dict[str, Any]:
@@ -260,7 +261,7 @@ def _read_counted(connection: Connection, count: str) -> list[RowMapping]:
     open_lines = [line for line in lines if line["quantity_counted"] is None]
     if open_lines:
         first = open_lines[0]
-        raise DataError(
+        raise ConflictError(
             f"{len(open_lines)} lines of {count} have not been counted yet, the first is {first['sku']}. Count them, 0 "
             "where nothing is there."
         )
@@ -283,7 +284,7 @@ def _lock(connection: Connection, count: str, *, states: tuple[str, ...]) -> dic
     if row is None:
         raise NotFoundError(f"there is no count {count!r}.")
     if row["state"] not in states:
-        raise DataError(f"count {count!r} is {row['state']}, expected {' or '.join(states)}.")
+        raise ConflictError(f"count {count!r} is {row['state']}, expected {' or '.join(states)}.")
     return dict(row)
 
 
@@ -295,7 +296,12 @@ def _note(connection: Connection, write: Write, *, action: str, count: str, deta
     append_audit(connection, actor=write.actor, action=action, subject=count, now=write.now, details=details)
 
 
-def _require_location(connection: Connection, location: str) -> None:
+def require_location(connection: Connection, location: str) -> None:
+    """Refuse a location that the company does not have.
+
+    Raises:
+        NotFoundError: it is unknown or virtual.
+    """
     known = connection.execute(
         select(LocationRow.location).where(LocationRow.location == location)
     ).scalar_one_or_none()

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from restock.adapters.database.catalogue_tables import LocationRow, SupplierRow, SupplyTermRow
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.journal import append_audit, append_event
-from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseOrderRow, PurchaseReceiptRow
+from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseOrderRow
 from restock.adapters.database.planning_tables import PlanRow
 from restock.adapters.database.product_facts import read_product_facts
-from restock.errors import DataError, NotFoundError, NotReadyError
-from restock.ledger.movements import Kind, Movement, receive
+from restock.errors import ConflictError, NotFoundError, NotReadyError, VersionConflictError
+from restock.ledger.movements import Kind, receive
 from restock.operations.stock.booking import (
     DraftLine,
-    VersionConflictError,
     build_entries,
     describe_changes,
     post_part,
@@ -28,65 +24,18 @@ from restock.operations.stock.booking import (
 )
 from restock.operations.stock.company import read_company
 from restock.operations.stock.once import Write, write_once
-from restock.operations.stock.progress import add_received
+from restock.operations.stock.order_lines import (
+    OrderDraft,
+    OrderLine,
+    ReceivedLine,
+    line_rows,
+    note_receipts,
+    read_lines,
+    require_minimum_value,
+)
 
 TOPIC = "stock.purchase_orders"
 _OPEN = ("sent", "partly_received")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderLine:
-    """What is ordered.
-
-    Attributes:
-        sku: the product.
-        quantity: in `unit`, above 0.
-        unit: unit of measure; None for the base unit.
-        unit_cost: cost of one base unit, major units of money; None: as in the supply terms.
-    """
-
-    sku: str
-    quantity: Decimal
-    unit: str | None = None
-    unit_cost: Decimal | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrderDraft:
-    """A purchase order as entered.
-
-    Attributes:
-        supplier: who delivers.
-        location: where to.
-        lines: what.
-        promised_on: when the supplier will deliver; None where it is not known.
-        note: what else is to be known.
-    """
-
-    supplier: str
-    location: str
-    lines: tuple[OrderLine, ...]
-    promised_on: date | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReceivedLine:
-    """What came of a line of an order.
-
-    Attributes:
-        line: number of the order's line.
-        quantity: in `unit`, above 0.
-        unit: unit of measure; None for the base unit.
-        lot: its lot, where lots are kept.
-        expires_on: last day that the lot may be sold.
-    """
-
-    line: int
-    quantity: Decimal
-    unit: str | None = None
-    lot: str | None = None
-    expires_on: date | None = None
 
 
 def draft_order(connection: Connection, draft: OrderDraft, write: Write) -> dict[str, Any]:
@@ -165,7 +114,7 @@ def change_order(
 
     Raises:
         NotFoundError: the order, supplier, location or a sku is unknown.
-        DataError: it has been sent.
+        ConflictError: it has been sent.
         VersionConflictError: it has changed since it was read.
     """
 
@@ -175,7 +124,7 @@ def change_order(
             raise VersionConflictError(
                 f"order {purchase_order!r} is at version {row['version']}, expected {expected_version}. Read it again."
             )
-        rows = _line_rows(connection, draft, purchase_order=purchase_order)
+        rows = line_rows(connection, draft, purchase_order=purchase_order)
         connection.execute(delete(PurchaseOrderLineRow).where(PurchaseOrderLineRow.purchase_order == purchase_order))
         connection.execute(insert(PurchaseOrderLineRow), rows)
         values = {
@@ -202,12 +151,13 @@ def send_order(
 
     Raises:
         NotFoundError: there is no such order.
-        DataError: it was sent already, or is worth less than the supplier accepts.
+        ConflictError: it was sent already.
+        DataError: it is worth less than the supplier accepts.
     """
 
     def perform() -> dict[str, Any]:
         row = _lock(connection, purchase_order, states=("draft",))
-        _require_minimum_value(connection, row)
+        require_minimum_value(connection, row)
         values = {
             "state": "sent",
             "ordered_on": read_company(connection).day_of(write.now),
@@ -241,13 +191,14 @@ def receive_order(
 
     Raises:
         NotFoundError: there is no such order or line.
-        DataError: it is not on its way, or a line is not valid.
+        ConflictError: it is not on its way.
+        DataError: a line is not valid.
     """
 
     def perform() -> dict[str, Any]:
         row = _lock(connection, purchase_order, states=(*_OPEN, "received"))
         require_past(occurred_at, now=write.now)
-        ordered = _read_lines(connection, purchase_order)
+        ordered = read_lines(connection, purchase_order)
         unknown = [line.line for line in lines if line.line not in ordered]
         if unknown:
             raise NotFoundError(f"order {purchase_order!r} has no line {unknown[0]}, expected {sorted(ordered)}.")
@@ -271,7 +222,7 @@ def receive_order(
         )
         posted = post_part(connection, movement, write)
         identifier = str(posted.reply["movement"])
-        _note_receipts(connection, purchase_order, lines, movement, identifier, received_on=company.day_of(occurred_at))
+        note_receipts(connection, purchase_order, lines, movement, identifier, received_on=company.day_of(occurred_at))
         state = _lock(connection, purchase_order, states=(*_OPEN, "received"))["state"]
         _publish(connection, purchase_order, write, state=state)
         return {
@@ -289,7 +240,7 @@ def close_order(connection: Connection, purchase_order: str, write: Write, *, re
 
     Raises:
         NotFoundError: there is no such order.
-        DataError: it is not on its way.
+        ConflictError: it is not on its way.
     """
 
     def perform() -> dict[str, Any]:
@@ -306,7 +257,7 @@ def cancel_order(connection: Connection, purchase_order: str, write: Write, *, r
 
     Raises:
         NotFoundError: there is no such order.
-        DataError: something has come, or it has ended.
+        ConflictError: something has come, or it has ended.
     """
 
     def perform() -> dict[str, Any]:
@@ -325,7 +276,7 @@ def cancel_order(connection: Connection, purchase_order: str, write: Write, *, r
 
 def _insert_order(connection: Connection, draft: OrderDraft, write: Write) -> dict[str, Any]:
     purchase_order = f"PO-{new_identifier(write.now)}"
-    rows = _line_rows(connection, draft, purchase_order=purchase_order)
+    rows = line_rows(connection, draft, purchase_order=purchase_order)
     connection.execute(
         insert(PurchaseOrderRow),
         {
@@ -352,102 +303,6 @@ def _insert_order(connection: Connection, draft: OrderDraft, write: Write) -> di
     )
     _publish(connection, purchase_order, write, state="draft")
     return {"purchase_order": purchase_order, "state": "draft", "version": 1}
-
-
-def _line_rows(connection: Connection, draft: OrderDraft, *, purchase_order: str) -> list[dict[str, Any]]:
-    """Return the rows of an order's lines, once supplier, location and products are known."""
-    _require_known(connection, draft)
-    facts = read_product_facts(connection, (line.sku for line in draft.lines))
-    company = read_company(connection)
-    terms = {
-        row.sku: int(row.unit_cost)
-        for row in connection.execute(
-            select(SupplyTermRow.sku, SupplyTermRow.unit_cost).where(
-                SupplyTermRow.supplier == draft.supplier,
-                SupplyTermRow.location == draft.location,
-                SupplyTermRow.sku.in_(sorted(facts)),
-            )
-        )
-    }
-    rows = []
-    for number, line in enumerate(draft.lines, start=1):
-        units = facts[line.sku].units
-        cost = terms.get(line.sku) if line.unit_cost is None else company.to_minor(line.unit_cost)
-        if cost is None:
-            raise DataError(
-                f"line {number}: {draft.supplier} has no supply terms for {line.sku} at {draft.location}, so its cost "
-                "is not known. Give unit_cost, or add the terms."
-            )
-        rows.append(
-            {
-                "purchase_order": purchase_order,
-                "line": number,
-                "sku": line.sku,
-                "quantity_ordered": units.to_scaled(line.quantity, line.unit or units.base_unit),
-                "quantity_received": 0,
-                "unit_cost": cost,
-                "entered_quantity": f"{line.quantity:f}",
-                "entered_unit": line.unit or units.base_unit,
-            }
-        )
-    return rows
-
-
-def _require_known(connection: Connection, draft: OrderDraft) -> None:
-    for column, value, what in (
-        (SupplierRow.supplier, draft.supplier, "supplier"),
-        (LocationRow.location, draft.location, "location"),
-    ):
-        if connection.execute(select(column).where(column == value)).scalar_one_or_none() is None:
-            raise NotFoundError(f"{what} {value!r} is unknown. Add it to the catalogue first.")
-
-
-def _require_minimum_value(connection: Connection, order: dict[str, Any]) -> None:
-    company = read_company(connection)
-    lines = _read_lines(connection, order["purchase_order"]).values()
-    facts = read_product_facts(connection, (line["sku"] for line in lines))
-    value = sum(
-        facts[line["sku"]].units.from_scaled(line["quantity_ordered"]) * (company.from_minor(line["unit_cost"]) or 0)
-        for line in lines
-    )
-    minimum = company.from_minor(
-        connection.execute(
-            select(SupplierRow.minimum_order_value).where(SupplierRow.supplier == order["supplier"])
-        ).scalar_one()
-    )
-    if minimum is not None and value < minimum:
-        raise DataError(
-            f"order {order['purchase_order']!r} is worth {value:.2f} {company.currency}, {order['supplier']} accepts "
-            f"{minimum} or more. Add lines, or lower minimum_order_value of the supplier."
-        )
-
-
-def _note_receipts(
-    connection: Connection,
-    purchase_order: str,
-    lines: Sequence[ReceivedLine],
-    movement: Movement,
-    identifier: str,
-    *,
-    received_on: date,
-) -> None:
-    """Keep which line of the movement brought what of which line of the order."""
-    # A receipt has two lines for each that came: out of the supplier's, into the location's, in this order.
-    arrivals = [(number, line) for number, line in enumerate(movement.lines, start=1) if line.quantity > 0]
-    rows = [
-        {
-            "movement": identifier,
-            "movement_line": number,
-            "purchase_order": purchase_order,
-            "line": received.line,
-            "quantity": line.quantity,
-            "received_on": received_on,
-        }
-        for received, (number, line) in zip(lines, arrivals, strict=True)
-    ]
-    connection.execute(insert(PurchaseReceiptRow), rows)
-    for row in rows:
-        add_received(connection, purchase_order, int(row["line"]), quantity=int(row["quantity"]))
 
 
 def _moved(
@@ -499,14 +354,5 @@ def _lock(connection: Connection, purchase_order: str, *, states: tuple[str, ...
     if row is None:
         raise NotFoundError(f"there is no purchase order {purchase_order!r}.")
     if row["state"] not in states:
-        raise DataError(f"purchase order {purchase_order!r} is {row['state']}, expected {' or '.join(states)}.")
+        raise ConflictError(f"purchase order {purchase_order!r} is {row['state']}, expected {' or '.join(states)}.")
     return dict(row)
-
-
-def _read_lines(connection: Connection, purchase_order: str) -> dict[int, dict[str, Any]]:
-    rows = connection.execute(
-        select(PurchaseOrderLineRow.__table__)
-        .where(PurchaseOrderLineRow.purchase_order == purchase_order)
-        .order_by(PurchaseOrderLineRow.line)
-    ).mappings()
-    return {int(row["line"]): dict(row) for row in rows}

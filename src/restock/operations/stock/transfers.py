@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.order_tables import TransferLineRow, TransferRow
-from restock.errors import DataError, NotFoundError
+from restock.errors import ConflictError, DataError, NotFoundError
 from restock.ledger.movements import Entry, Kind, Virtual, arrive, dispatch, write_off
 from restock.operations.stock.booking import DraftLine, build_entries, describe_changes, post_part, require_past
 from restock.operations.stock.once import Write, write_once
@@ -87,7 +87,7 @@ def receive_transfer(
             else _left(connection, transfer)
         )
         if not entries:
-            raise DataError(f"nothing of transfer {transfer!r} is on its way any more; it is {row['state']}.")
+            raise ConflictError(f"nothing of transfer {transfer!r} is on its way any more; it is {row['state']}.")
         movement = arrive(entries, location=row["target"], occurred_at=occurred_at, reference=transfer)
         posted = post_part(connection, movement, write)
         for entry in entries:
@@ -116,14 +116,14 @@ def close_transfer(
 
     Raises:
         NotFoundError: there is no such transfer.
-        DataError: all of it has arrived.
+        ConflictError: all of it has arrived.
     """
 
     def perform() -> dict[str, Any]:
         row = _lock(connection, transfer)
         entries = _left(connection, transfer)
         if not entries:
-            raise DataError(f"all of transfer {transfer!r} has arrived; there is nothing to close.")
+            raise ConflictError(f"all of transfer {transfer!r} has arrived; there is nothing to close.")
         movement = (
             arrive(entries, location=row["source"], occurred_at=write.now, reference=transfer)
             if outcome is Outcome.RETURNED
@@ -197,7 +197,7 @@ def _lock(connection: Connection, transfer: str) -> dict[str, Any]:
     if row is None:
         raise NotFoundError(f"there is no transfer {transfer!r}.")
     if row["state"] == "closed":
-        raise DataError(f"transfer {transfer!r} is closed.")
+        raise ConflictError(f"transfer {transfer!r} is closed.")
     return dict(row)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select
 
 from restock.adapters.database.order_tables import PurchaseOrderRow, PurchaseReceiptRow, TransferRow
-from restock.errors import DataError
+from restock.errors import ConflictError
 from restock.ledger.movements import Kind, Movement
 from restock.operations.stock.company import read_company
 from restock.operations.stock.progress import add_arrived, add_received
@@ -33,14 +33,14 @@ def undo_receipts(connection: Connection, movement: str, *, reversal: str, now: 
         select(PurchaseOrderRow.state).where(PurchaseOrderRow.purchase_order == rows[0]["purchase_order"])
     ).scalars()
     if "cancelled" in set(orders):
-        raise DataError("the purchase order is cancelled; nothing of it can be taken back.")
+        raise ConflictError("the purchase order is cancelled; nothing of it can be taken back.")
 
 
 def undo_transfers(connection: Connection, movement: Movement) -> None:
     """Take back the arrival of a transfer; a dispatch is taken back by letting the goods arrive where they came from.
 
     Raises:
-        DataError: it is the dispatch of a transfer.
+        ConflictError: it is the dispatch of a transfer.
     """
     if movement.kind not in (Kind.TRANSFER_IN, Kind.TRANSFER_OUT):
         return
@@ -50,7 +50,7 @@ def undo_transfers(connection: Connection, movement: Movement) -> None:
     if known is None:
         return
     if movement.kind is Kind.TRANSFER_OUT:
-        raise DataError(
+        raise ConflictError(
             f"transfer {known!r} is on its way; its dispatch is not reversed. Close the transfer: what is left goes "
             "back to where it came from."
         )

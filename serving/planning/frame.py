@@ -1,0 +1,69 @@
+"""What the gateway needs of the planning API: the application behind its gate, readiness, documents, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from restock.adapters.database.migrate import require_migrated
+from restock.errors import RestockError
+from restock.operations.access import Principal, TokenVerifier
+from restock.settings import Settings
+from serving.asgi import Readiness, ServiceFrame
+from serving.openapi import openapi_text, render_docs
+from serving.planning.app import build_application, describe_api
+from serving.planning.context import PlanningContext
+from serving.planning.gate import Gate
+from serving.security import Headers, bearer_token
+from serving.telemetry import Telemetry
+
+_NAME = "planning"
+
+
+def build_frame(
+    engine: Engine, settings: Settings, *, now: Callable[[], datetime], verifier: TokenVerifier
+) -> ServiceFrame:
+    """Return the frame of the planning service.
+
+    Args:
+        engine: the ledger's database.
+        settings: where things run.
+        now: returns the time, UTC.
+        verifier: knows who a token belongs to.
+    """
+
+    def identify(headers: Headers, _: str) -> Principal:
+        return verifier.verify(bearer_token(headers))
+
+    application = build_application(PlanningContext(engine=engine, settings=settings, now=now))
+    document = describe_api(application)
+    return ServiceFrame(
+        endpoints={},
+        verifier=verifier,
+        readiness=lambda: _readiness(engine),
+        telemetry=Telemetry(_NAME),
+        openapi=openapi_text(document).encode(),
+        docs=render_docs(document).encode(),
+        max_body_bytes=settings.max_body_bytes,
+        application=Gate(
+            application,
+            identify=identify,
+            max_body_bytes=settings.max_body_bytes,
+            max_upload_bytes=settings.max_upload_bytes,
+            requests_per_second=settings.requests_per_second,
+        ),
+    )
+
+
+def _readiness(engine: Engine) -> Readiness:
+    try:
+        require_migrated(engine)
+    except RestockError as error:
+        return Readiness(is_ready=False, report={"database": str(error)})
+    except SQLAlchemyError as error:
+        # The driver's message names addresses and users; its kind is enough to know where to look.
+        return Readiness(is_ready=False, report={"database": f"can't be reached ({type(error).__name__})"})
+    return Readiness(is_ready=True, report={"database": engine.dialect.name})

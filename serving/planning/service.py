@@ -1,0 +1,69 @@
+"""The planning service: catalogue, ledger, orders, counts, alerts and analytics under /api/v1."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import bentoml
+from bentoml.exceptions import BentoMLException
+
+from restock.adapters.bento_server import SUPERVISOR_VARIABLE
+from restock.adapters.database.engine import open_database
+from restock.operations.access import TokenFile
+from restock.operations.hot_swap import Watcher
+from restock.settings import read_settings
+from serving.asgi import Gateway, ServiceFrame
+from serving.planning.frame import build_frame
+from serving.telemetry import quieten_client_mistakes
+
+logger = logging.getLogger(__name__)
+
+
+@bentoml.service(
+    name="PlanningService",
+    workers=1,
+    threads=4,
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+class PlanningService:
+    """Answers the planning API from the ledger's database."""
+
+    def __init__(self) -> None:
+        settings = read_settings()
+        quieten_client_mistakes()
+        logging.getLogger("restock").setLevel(settings.log_level)
+        self._engine = open_database(settings.ledger_url)
+        self.frame = build_frame(
+            self._engine, settings, now=lambda: datetime.now(UTC), verifier=TokenFile(settings.tokens_path)
+        )
+        is_worker = bentoml.server_context.worker_index is not None
+        self._supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid())) if is_worker else None
+        self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)
+        self._watcher.start()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """Stop the work in the background and let go of the database."""
+        self._watcher.stop()
+        self._engine.dispose()
+
+    def _watch(self) -> None:
+        """Stop where the supervisor was killed: nobody else would stop this worker."""
+        if self._supervisor is not None and os.getppid() != self._supervisor:
+            logger.warning("the supervisor is gone, so this worker stops")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _frame() -> ServiceFrame | None:
+    try:
+        return cast("ServiceFrame", bentoml.get_current_service().frame)
+    except BentoMLException:
+        return None
+
+
+cast("Any", PlanningService).add_asgi_middleware(Gateway, find_frame=_frame)
