@@ -168,7 +168,9 @@ def _section(method: str, path: str, operation: dict[str, Any], schemas: dict[st
         words.append(f"<h3>Parameters</h3>{_parameter_table(operation['parameters'])}")
     if request:
         words.append(f"<h3>Request</h3>{_field_table(request)}")
-    success = next((reply for status, reply in operation["responses"].items() if status.startswith("2")), {})
+    success: dict[str, Any] = next(
+        (reply for status, reply in operation["responses"].items() if status.startswith("2")), {}
+    )
     reply = _schema_of(success, schemas)
     if reply:
         words.append(f"<h3>Reply</h3>{_field_table(reply)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -87,17 +88,31 @@ class Api:
         return {row["lot"]: row["on_hand"] for row in self.get("/stock", sku=sku, location=location).json()["items"]}
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def engine(request, tmp_path):
-    """Return a migrated database with a small catalogue."""
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-    engine = open_database(url)
-    migrate(engine, to=NOTHING)
+@pytest.fixture(scope="session")
+def filled_database(tmp_path_factory):
+    """Return a SQLite file with a small catalogue; tests work on copies of it."""
+    path = tmp_path_factory.mktemp("filled") / "ledger.db"
+    engine = open_database(f"sqlite:///{path}")
     migrate(engine)
     with write_transaction(engine) as connection:
         fill_catalogue(connection)
+    # The last connection brings what the write-ahead log holds into the file.
+    engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def engine(request, tmp_path):
+    """Return a migrated database with a small catalogue."""
+    if request.param == "sqlite":
+        shutil.copyfile(request.getfixturevalue("filled_database"), tmp_path / "ledger.db")
+        engine = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    else:
+        engine = open_database(request.getfixturevalue("postgresql_url"))
+        migrate(engine, to=NOTHING)
+        migrate(engine)
+        with write_transaction(engine) as connection:
+            fill_catalogue(connection)
     yield engine
     engine.dispose()
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
-from restock.adapters.database.catalogue_tables import LocationRow
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.journal import append_audit
 from restock.adapters.database.ledger_tables import BalanceRow
 from restock.adapters.database.order_tables import CountLineRow, CountRow
 from restock.adapters.database.product_facts import read_product_facts
 from restock.errors import ConflictError, DataError, NotFoundError, PermissionDeniedError
-from restock.ledger.movements import NO_LOT, Entry, is_virtual, settle_count
+from restock.ledger.movements import NO_LOT, Entry, settle_count
 from restock.operations.stock.booking import describe_changes, post_part
 from restock.operations.stock.once import Write, write_once
+from restock.operations.stock.places import require_location
 
 # Lines of one count: more are two counts.
 MOST_LINES = 5_000
@@ -294,16 +294,3 @@ def _move(connection: Connection, count: str, values: dict[str, Any]) -> None:
 
 def _note(connection: Connection, write: Write, *, action: str, count: str, details: dict[str, Any]) -> None:
     append_audit(connection, actor=write.actor, action=action, subject=count, now=write.now, details=details)
-
-
-def require_location(connection: Connection, location: str) -> None:
-    """Refuse a location that the company does not have.
-
-    Raises:
-        NotFoundError: it is unknown or virtual.
-    """
-    known = connection.execute(
-        select(LocationRow.location).where(LocationRow.location == location)
-    ).scalar_one_or_none()
-    if known is None or is_virtual(location):
-        raise NotFoundError(f"location {location!r} is unknown. Add it to the catalogue first.")

@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from restock.adapters.database.catalogue_tables import LocationRow, SupplierRow, SupplyTermRow
+from restock.adapters.database.catalogue_tables import SupplierRow, SupplyTermRow
 from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseReceiptRow
 from restock.adapters.database.product_facts import read_product_facts
 from restock.errors import DataError, NotFoundError
 from restock.ledger.movements import Movement
 from restock.operations.stock.company import read_company
+from restock.operations.stock.places import require_location
 from restock.operations.stock.progress import add_received
 
 
@@ -119,12 +120,12 @@ def line_rows(connection: Connection, draft: OrderDraft, *, purchase_order: str)
 
 
 def _require_known(connection: Connection, draft: OrderDraft) -> None:
-    for column, value, what in (
-        (SupplierRow.supplier, draft.supplier, "supplier"),
-        (LocationRow.location, draft.location, "location"),
-    ):
-        if connection.execute(select(column).where(column == value)).scalar_one_or_none() is None:
-            raise NotFoundError(f"{what} {value!r} is unknown. Add it to the catalogue first.")
+    require_location(connection, draft.location)
+    known = connection.execute(
+        select(SupplierRow.supplier).where(SupplierRow.supplier == draft.supplier)
+    ).scalar_one_or_none()
+    if known is None:
+        raise NotFoundError(f"supplier {draft.supplier!r} is unknown. Add it to the catalogue first.")
 
 
 def require_minimum_value(connection: Connection, order: dict[str, Any]) -> None:

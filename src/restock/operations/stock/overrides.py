@@ -14,8 +14,8 @@ from restock.adapters.database.journal import append_audit
 from restock.adapters.database.planning_tables import OverrideRow, PlanRow
 from restock.adapters.database.product_facts import read_product_facts
 from restock.errors import ConflictError, DataError, NotFoundError
-from restock.operations.stock.counts import require_location
 from restock.operations.stock.once import Write, write_once
+from restock.operations.stock.places import require_location
 
 
 @dataclass(frozen=True, kw_only=True)

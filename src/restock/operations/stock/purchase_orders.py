@@ -13,7 +13,7 @@ from restock.adapters.database.journal import append_audit, append_event
 from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseOrderRow
 from restock.adapters.database.planning_tables import PlanRow
 from restock.adapters.database.product_facts import read_product_facts
-from restock.errors import ConflictError, NotFoundError, NotReadyError, VersionConflictError
+from restock.errors import ConflictError, NotFoundError, VersionConflictError
 from restock.ledger.movements import Kind, receive
 from restock.operations.stock.booking import (
     DraftLine,
@@ -65,7 +65,7 @@ def draft_from_plan(
         location: only for this one; None for all.
 
     Raises:
-        NotReadyError: there are no plans yet.
+        ConflictError: there are no plans yet.
     """
 
     def perform() -> dict[str, Any]:
@@ -83,7 +83,7 @@ def draft_from_plan(
             else []
         )
         if not plans:
-            raise NotReadyError(
+            raise ConflictError(
                 "there is no plan that says to order anything: replenishment has not planned yet. Draft orders by "
                 "hand: POST /api/v1/purchase-orders."
             )

@@ -16,6 +16,7 @@ from restock.errors import ConflictError, DataError, NotFoundError
 from restock.ledger.movements import Entry, Kind, Virtual, arrive, dispatch, write_off
 from restock.operations.stock.booking import DraftLine, build_entries, describe_changes, post_part, require_past
 from restock.operations.stock.once import Write, write_once
+from restock.operations.stock.places import require_location
 from restock.operations.stock.progress import add_arrived
 
 
@@ -149,6 +150,7 @@ def _dispatch(connection: Connection, draft: TransferDraft, write: Write) -> dic
     require_past(draft.occurred_at, now=write.now)
     if draft.source == draft.target:
         raise DataError(f"a transfer leads from one location to another, got {draft.source!r} twice.")
+    require_location(connection, draft.target)
     transfer = f"TR-{new_identifier(write.now)}"
     entries = build_entries(
         connection, draft.lines, location=draft.source, kind=Kind.TRANSFER_OUT, occurred_at=draft.occurred_at
