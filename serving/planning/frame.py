@@ -39,7 +39,7 @@ def build_frame(
         return verifier.verify(bearer_token(headers))
 
     application = build_application(PlanningContext(engine=engine, settings=settings, now=now))
-    document = describe_api(application)
+    document = describe_api()
     return ServiceFrame(
         endpoints={},
         verifier=verifier,

@@ -14,6 +14,8 @@ from restock.settings import Settings
 
 SUPERVISOR_VARIABLE = "RESTOCK_SUPERVISOR_PID"
 FORECAST_SERVICE = "serving.forecast.service:ForecastService"
+PLANNING_SERVICE = "serving.planning.service:PlanningService"
+SERVICES = {"forecast": FORECAST_SERVICE, "planning": PLANNING_SERVICE}
 
 
 def find_services() -> Path:

@@ -1,4 +1,4 @@
-"""The services of a workspace on one machine: MLflow, Airflow's components and the forecast service."""
+"""The services of a workspace on one machine: MLflow, Airflow's components, the forecast and the planning service."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class ServiceName(StrEnum):
     AIRFLOW_DAGS = "airflow-dag-processor"
     AIRFLOW_SCHEDULER = "airflow-scheduler"
     FORECAST = "forecast"
+    PLANNING = "planning"
 
 
 AIRFLOW_SERVICES = (ServiceName.AIRFLOW_API, ServiceName.AIRFLOW_DAGS, ServiceName.AIRFLOW_SCHEDULER)
@@ -30,6 +31,7 @@ AIRFLOW_SERVICES = (ServiceName.AIRFLOW_API, ServiceName.AIRFLOW_DAGS, ServiceNa
 _STOP_ORDER = (
     ServiceName.AIRFLOW_SCHEDULER,
     ServiceName.AIRFLOW_DAGS,
+    ServiceName.PLANNING,
     ServiceName.FORECAST,
     ServiceName.MLFLOW,
     ServiceName.AIRFLOW_API,
@@ -48,6 +50,7 @@ def service_url(settings: Settings, name: ServiceName) -> str | None:
         ServiceName.MLFLOW: settings.mlflow_port,
         ServiceName.AIRFLOW_API: settings.airflow_port,
         ServiceName.FORECAST: settings.forecast_port,
+        ServiceName.PLANNING: settings.planning_port,
     }
     return f"http://{settings.host}:{ports[name]}" if name in ports else None
 
@@ -131,6 +134,7 @@ def _shared_environment(settings: Settings) -> dict[str, str]:
         "RESTOCK_WORKSPACE": str(settings.home),
         "RESTOCK_HOST": settings.host,
         "RESTOCK_FORECAST_PORT": str(settings.forecast_port),
+        "RESTOCK_PLANNING_PORT": str(settings.planning_port),
         "RESTOCK_MLFLOW_PORT": str(settings.mlflow_port),
         "RESTOCK_AIRFLOW_PORT": str(settings.airflow_port),
         "PYTHONUNBUFFERED": "1",
@@ -160,8 +164,8 @@ def _command(settings: Settings, name: ServiceName) -> list[str]:
         case ServiceName.AIRFLOW_SCHEDULER:
             # Its log server would listen on every interface; here the API server reads the logs from the disk.
             return [*python, "airflow", "scheduler", "--skip-serve-logs"]
-        case ServiceName.FORECAST:
-            return [*python, "restock", "serve"]
+        case ServiceName.FORECAST | ServiceName.PLANNING:
+            return [*python, "restock", "serve", name.value]
 
 
 def _health_url(settings: Settings, name: ServiceName) -> str | None:
@@ -171,5 +175,6 @@ def _health_url(settings: Settings, name: ServiceName) -> str | None:
         ServiceName.AIRFLOW_API: "/api/v2/monitor/health",
         # Alive without a promoted version, too: the first promotion makes it ready.
         ServiceName.FORECAST: "/livez",
+        ServiceName.PLANNING: "/readyz",
     }
     return None if url is None else url + paths[name]
