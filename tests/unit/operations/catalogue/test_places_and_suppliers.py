@@ -17,6 +17,7 @@ from restock.operations.catalogue.lots import LotDraft, LotRecord, list_lots, pu
 from restock.operations.catalogue.places import (
     LocationDraft,
     LocationFilter,
+    LocationKind,
     list_locations,
     put_location,
     put_locations,
@@ -90,7 +91,10 @@ def test_list_locations_by_kind_and_region(writing, reading):
     writing(put_locations, drafts)
     assert [each.location for each in reading(list_locations, limit=2)[0]] == ["A", "B"]
     assert reading(list_locations, limit=2)[1] == ("B",)
-    assert [each.location for each in reading(list_locations, chosen=LocationFilter(kind="store"))[0]] == ["A", "C"]
+    assert [each.location for each in reading(list_locations, chosen=LocationFilter(kind=LocationKind.STORE))[0]] == [
+        "A",
+        "C",
+    ]
     assert [each.location for each in reading(list_locations, chosen=LocationFilter(region="B"))[0]] == ["B"]
 
 

@@ -199,7 +199,7 @@ def test_list_products_with_a_filter_returns_only_those(writing, reading):
         ({"colour": "red"}, "colour"),
         ({"sku": " "}, "sku"),
         ({"name": "a\0b"}, "control characters"),
-        ({"unit_price": Decimal("-1")}, "unit_price"),
+        ({"unit_price": Decimal(-1)}, "unit_price"),
     ],
 )
 def test_read_draft_of_what_no_product_can_be_names_the_fault(fields, match):
