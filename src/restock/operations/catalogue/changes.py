@@ -16,7 +16,7 @@ from restock.adapters.database.base import Base
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.ledger_tables import AuditRow, OutboxRow
 from restock.errors import RestockError
-from restock.operations.stock.booking import VersionConflictError
+from restock.errors import VersionConflictError
 
 T = TypeVar("T")
 # Rows looked up by one statement: below the fewest parameters that any database takes.
