@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from restock.adapters.database.engine import read_transaction
 from restock.adapters.database.ledger_tables import AuditRow
-from restock.errors import NotFoundError
+from restock.errors import NotFoundError, VersionConflictError
 from restock.ledger.quantities import QuantityError
 from restock.operations.catalogue.fields import CatalogueError, read_draft
 from restock.operations.catalogue.lots import LotDraft, LotRecord, list_lots, put_lot
@@ -32,7 +32,6 @@ from restock.operations.catalogue.supply_terms import (
     put_supply_term,
     put_supply_terms,
 )
-from restock.operations.stock.booking import VersionConflictError
 
 
 def n_entries(engine):

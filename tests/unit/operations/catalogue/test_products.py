@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.ledger_store import Posting, post
 from restock.adapters.database.ledger_tables import AuditRow, OutboxRow
-from restock.errors import NotFoundError
+from restock.errors import NotFoundError, VersionConflictError
 from restock.ledger.movements import Entry, receive
 from restock.ledger.quantities import QuantityError
 from restock.operations.catalogue.fields import CatalogueError, read_draft
@@ -28,7 +28,6 @@ from restock.operations.catalogue.products import (
     read_product,
     read_units,
 )
-from restock.operations.stock.booking import VersionConflictError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 EAN, CASE = "4006381333931", "14006381333938"
