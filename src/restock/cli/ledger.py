@@ -59,6 +59,40 @@ def seal() -> None:
     messages.print(f"{n_sealed:,} audit entries sealed", highlight=False)
 
 
+@ledger_app.command("company")
+def company(
+    currency: Annotated[str | None, typer.Option(help="Code of the one currency, such as EUR.")] = None,
+    currency_decimals: Annotated[
+        int | None, typer.Option(min=0, max=6, help="Decimal places of money; 2 for cents, 4 for prices of screws.")
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="Whose midnight ends a day of sales, such as Europe/Berlin.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show or set the company's currency and day; the decimals are fixed once something has been booked."""
+    from dataclasses import asdict, replace
+
+    from restock.adapters.database.engine import open_database, write_transaction
+    from restock.adapters.database.migrate import require_migrated
+    from restock.operations.stock.company import change_company, read_company
+
+    wanted = {"currency": currency, "currency_decimals": currency_decimals, "time_zone": time_zone}
+    changes = {name: value for name, value in wanted.items() if value is not None}
+    with write_transaction(require_migrated(open_database(read_settings().ledger_url))) as connection:
+        shown = replace(read_company(connection), **changes)  # type: ignore[arg-type]
+        if changes:
+            change_company(connection, shown, actor="command line", now=datetime.now(UTC))
+    if as_json:
+        print_json(asdict(shown))
+        return
+    output.print(
+        f"currency {shown.currency} with {shown.currency_decimals} decimals; a day ends at midnight in "
+        f"{shown.time_zone}",
+        highlight=False,
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.add_typer(ledger_app, name="ledger")

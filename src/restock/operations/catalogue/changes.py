@@ -15,8 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 from restock.adapters.database.base import Base
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.ledger_tables import AuditRow, OutboxRow
-from restock.errors import RestockError
-from restock.errors import VersionConflictError
+from restock.errors import RestockError, VersionConflictError
 
 T = TypeVar("T")
 # Rows looked up by one statement: below the fewest parameters that any database takes.
