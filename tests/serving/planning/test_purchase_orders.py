@@ -33,12 +33,13 @@ def receive(client, order, *lines, **more):
     return client.post(f"/purchase-orders/{order}/receipts", {"lines": list(lines), **more})
 
 
-def test_order_is_received_in_parts_and_lots(operator, order):
+def test_order_is_received_in_parts_and_lots(operator, clock, order):
     first = receive(
         operator, order, {"line": 1, "quantity": "1", "unit": "case", "lot": "A", "expires_on": "2024-06-01"}
     )
     assert first.status_code == 201, first.text
     assert first.json()["state"] == "partly_received"
+    clock.forward(minutes=1)
     rest = receive(
         operator,
         order,
@@ -63,8 +64,9 @@ def test_receipt_of_more_than_was_ordered_is_booked_as_it_came(operator, order):
     assert operator.on_hand("SCREW", "DC-1") == {"": "120"}
 
 
-def test_reversal_of_a_receipt_opens_the_order_again(operator, order):
+def test_reversal_of_a_receipt_opens_the_order_again(operator, clock, order):
     booked = receive(operator, order, {"line": 2, "quantity": "100"}).json()
+    clock.forward(minutes=1)
     operator.post(f"/movements/{booked['movement']}/reversal", {"reason": "wrong pallet"})
     shown = operator.get(f"/purchase-orders/{order}").json()
     assert shown["state"] == "sent"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NoReturn
 
 from sqlalchemy import Connection, select
 
@@ -34,11 +35,18 @@ class ProductFacts:
     is_lot_tracked: bool
 
 
-def read_product_facts(connection: Connection, skus: Iterable[str]) -> Mapping[str, ProductFacts]:
+def read_product_facts(
+    connection: Connection, skus: Iterable[str], *, must_be_known: bool = True
+) -> Mapping[str, ProductFacts]:
     """Return the facts of products by sku.
 
+    Args:
+        connection: in a transaction.
+        skus: which.
+        must_be_known: whether a sku that is not in the catalogue is refused, or left out.
+
     Raises:
-        NotFoundError: a sku is not in the catalogue.
+        NotFoundError: a sku is not in the catalogue, and must be.
     """
     wanted = sorted(set(skus))
     products = connection.execute(
@@ -51,9 +59,8 @@ def read_product_facts(connection: Connection, skus: Iterable[str]) -> Mapping[s
         ).where(ProductRow.sku.in_(wanted))
     ).all()
     missing = sorted(set(wanted) - {row.sku for row in products})
-    if missing:
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise NotFoundError(f"sku {missing[0]!r} is not in the catalogue{more}. Add it first: POST /api/v1/products.")
+    if missing and must_be_known:
+        refuse_unknown(missing)
     factors: dict[str, dict[str, Decimal]] = defaultdict(dict)
     for sku, unit, factor in connection.execute(
         select(ProductUnitRow.sku, ProductUnitRow.unit, ProductUnitRow.factor).where(ProductUnitRow.sku.in_(wanted))
@@ -68,3 +75,13 @@ def read_product_facts(connection: Connection, skus: Iterable[str]) -> Mapping[s
         )
         for row in products
     }
+
+
+def refuse_unknown(skus: Sequence[str]) -> NoReturn:
+    """Refuse skus that are not in the catalogue.
+
+    Raises:
+        NotFoundError: always.
+    """
+    more = f" (and {len(skus) - 1} more)" if len(skus) > 1 else ""
+    raise NotFoundError(f"sku {skus[0]!r} is not in the catalogue{more}. Add it first: POST /api/v1/products.")

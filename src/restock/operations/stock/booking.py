@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from restock.adapters.database.catalogue_tables import CostRow, LotRow, PriceRow
+from restock.adapters.database.catalogue_tables import LotRow
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.ledger_store import Posted, Posting, read_movement, write_movement
 from restock.adapters.database.ledger_tables import BalanceRow
@@ -31,7 +31,7 @@ from restock.ledger.movements import (
     take_back,
     write_off,
 )
-from restock.operations.stock.company import read_company
+from restock.operations.stock.booking_facts import BookingFacts, read_booking_facts
 from restock.operations.stock.lots import note_expiry
 from restock.operations.stock.once import Write, write_once
 from restock.operations.stock.undoing import undo_receipts, undo_transfers
@@ -152,8 +152,16 @@ def post_part(connection: Connection, movement: Movement, write: Write) -> Poste
     return posted
 
 
-def build_movement(connection: Connection, draft: Draft, *, now: datetime) -> Movement:
+def build_movement(
+    connection: Connection, draft: Draft, *, now: datetime, known: BookingFacts | None = None
+) -> Movement:
     """Return the movement that a booking stands for.
+
+    Args:
+        connection: in a write transaction.
+        draft: as entered.
+        now: the time, UTC.
+        known: what was read of the products already; None: it is read now.
 
     Raises:
         NotFoundError: a sku is unknown.
@@ -164,7 +172,12 @@ def build_movement(connection: Connection, draft: Draft, *, now: datetime) -> Mo
     """
     require_past(draft.occurred_at, now=now)
     entries = build_entries(
-        connection, draft.lines, location=draft.location, kind=draft.kind, occurred_at=draft.occurred_at
+        connection,
+        draft.lines,
+        location=draft.location,
+        kind=draft.kind,
+        occurred_at=draft.occurred_at,
+        known=known,
     )
     shared: dict[str, Any] = {"location": draft.location, "occurred_at": draft.occurred_at}
     builders: dict[Kind, Callable[[], Movement]] = {
@@ -180,9 +193,23 @@ def build_movement(connection: Connection, draft: Draft, *, now: datetime) -> Mo
 
 
 def build_entries(
-    connection: Connection, lines: Sequence[DraftLine], *, location: str, kind: Kind, occurred_at: datetime
+    connection: Connection,
+    lines: Sequence[DraftLine],
+    *,
+    location: str,
+    kind: Kind,
+    occurred_at: datetime,
+    known: BookingFacts | None = None,
 ) -> list[Entry]:
     """Return entries for the lines of a booking: exact quantities, chosen lots, costs and prices of that day.
+
+    Args:
+        connection: in a write transaction.
+        lines: as entered.
+        location: whose stock changes.
+        kind: the verb.
+        occurred_at: when it happened, UTC.
+        known: what was read of the products already, for many bookings at once; None: it is read now.
 
     Raises:
         NotFoundError: a sku is unknown.
@@ -190,22 +217,19 @@ def build_entries(
         DataError: a lot is missing, not kept or has another expiry.
         VersionConflictError: a balance has changed since it was seen.
     """
-    facts = read_product_facts(connection, (line.sku for line in lines))
-    company = read_company(connection)
-    day = company.day_of(occurred_at)
-    costs = _read_valid(connection, CostRow, "unit_cost", skus=list(facts), day=day)
-    prices = _read_valid(connection, PriceRow, "unit_price", skus=list(facts), day=day)
+    known = known or read_booking_facts(connection, (line.sku for line in lines))
+    company, day = known.company, known.company.day_of(occurred_at)
     taken: dict[tuple[str, str], int] = defaultdict(int)
     entries: list[Entry] = []
     for line in lines:
-        product = facts[line.sku]
+        product = known.product(line.sku)
         _require_version(connection, line, location=location)
         quantity = product.units.to_scaled(line.quantity, line.unit or product.units.base_unit)
         entry = Entry(
             sku=line.sku,
             quantity=quantity,
-            unit_cost=costs.get(line.sku) if line.unit_cost is None else company.to_minor(line.unit_cost),
-            unit_price=prices.get(line.sku) if line.unit_price is None else company.to_minor(line.unit_price),
+            unit_cost=known.cost(line.sku, day) if line.unit_cost is None else company.to_minor(line.unit_cost),
+            unit_price=known.price(line.sku, day) if line.unit_price is None else company.to_minor(line.unit_price),
             entered_quantity=f"{line.quantity:f}",
             entered_unit=line.unit or product.units.base_unit,
         )
@@ -332,15 +356,3 @@ def _require_version(connection: Connection, line: DraftLine, *, location: str) 
             f"the balance of {line.sku} at {location} is at version {version or 0}, expected {line.expected_version}: "
             "somebody booked in between. Read it again and decide anew."
         )
-
-
-def _read_valid(
-    connection: Connection, table: type[CostRow] | type[PriceRow], column: str, *, skus: Sequence[str], day: date
-) -> dict[str, int]:
-    """Return the cost or price that was valid on a day, by sku, minor units."""
-    rows = connection.execute(
-        select(table.sku, getattr(table, column))
-        .where(table.sku.in_(skus), table.valid_from <= day)
-        .order_by(table.sku, table.valid_from)
-    ).all()
-    return {row[0]: int(row[1]) for row in rows}
