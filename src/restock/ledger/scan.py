@@ -120,6 +120,8 @@ def read_code(text: str, *, today: date) -> ScannedCode:
     for mark in _FNC1:
         body = body.replace(mark, _SEPARATOR)
     body = body.strip(_AROUND + _SEPARATOR)
+    if not body:
+        raise ScanError(f"{stripped[:_SHOWN]!r} holds nothing but its symbology identifier. Scan it again.")
     if body.lower().startswith(("http://", "https://")):
         elements, read_as = _read_link(body), ReadAs.DIGITAL_LINK
     elif symbology in _GTIN_SYMBOLOGIES or (symbology not in _GS1_SYMBOLOGIES and _looks_like_gtin(body)):
@@ -136,7 +138,8 @@ def _looks_like_gtin(body: str) -> bool:
 
 def _read_barcode(body: str, *, symbology: str) -> ScannedCode:
     """Return what the digits under a barcode say."""
-    digits, others = body, ()
+    digits = body
+    others: tuple[Element, ...] = ()
     if symbology == "E3" and len(body) > _EAN_DIGITS:
         digits = body[:_EAN_DIGITS]
         others = (Element(identifier="", name="ADD-ON", value=body[_EAN_DIGITS:]),)
@@ -179,7 +182,7 @@ def _read_raw(body: str) -> list[GS1ElementString]:
 
 
 def _read_printed(body: str) -> list[GS1ElementString]:
-    """Return the elements of text as it is printed below a code, (01)…(10)…"""
+    """Return the elements of text as it is printed below a code: (01)…(10)… and so on."""
     parts = _PRINTED.split(body)
     if parts[0].strip() or len(parts) == 1:
         raise ScanError(f"{body[:_SHOWN]!r} begins with a parenthesis but with no identifier such as (01).")
@@ -207,7 +210,8 @@ def _interpret(elements: Iterable[GS1ElementString], *, read_as: ReadAs, today: 
             raise ScanError(f"({identifier}) holds {element.value[:_SHOWN]!r}, expected ASCII characters.")
         if values.get(identifier, element.value) != element.value:
             raise ScanError(
-                f"({identifier}) comes twice, as {values[identifier]!r} and as {element.value!r}. Scan one code at a time."
+                f"({identifier}) comes twice, as {values[identifier]!r} and as {element.value!r}. Scan one code at a "
+                "time."
             )
         values[identifier], names[identifier] = element.value, element.ai.data_title
     gtin_element = _GTIN if _GTIN in values else _CONTENT
