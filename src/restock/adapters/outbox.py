@@ -2,11 +2,12 @@
 
 A row's `position` does not serve for that. PostgreSQL draws it before the transaction commits, so a row with a lower
 position may appear after one with a higher position was read; a cursor over positions would step past it. Waiting until
-every older transaction is over (`pg_snapshot_xmin`) would let one long import hold up all events, and a lock on the table
-would let events hold up the writers. So nobody follows positions. One publisher at a time takes the rows that it can see,
-which are committed, and gives each the next `sequence` in the order of their positions. A row that appears late gets a
-later number; nothing is numbered below what has been published. Publishing holds an advisory lock on PostgreSQL, and the
-database's one write lock on SQLite, until it has committed: numbers become visible in their order, without gaps.
+every older transaction is over (`pg_snapshot_xmin`) would let one long import hold up all events, and a lock on the
+table would let events hold up the writers. So nobody follows positions. One publisher at a time takes the rows that it
+can see, which are committed, and gives each the next `sequence` in the order of their positions. A row that appears
+late gets a later number; nothing is numbered below what has been published. Publishing holds an advisory lock on
+PostgreSQL, and the database's one write lock on SQLite, until it has committed: numbers become visible in their order,
+without gaps.
 
 The order is the one in which effects depend on one another: a writer that waited for another one's balance draws its
 position after that one has committed, so the two are numbered in that order.
