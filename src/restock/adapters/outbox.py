@@ -103,7 +103,7 @@ def publish(connection: Connection, *, now: datetime, limit: int) -> int:
 
 def last_sequence(connection: Connection) -> int:
     """Return the number of the last published event; 0 before the first."""
-    return int(connection.execute(select(func.coalesce(func.max(OutboxRow.sequence), 0))).scalar_one())
+    return int(connection.execute(select(func.max(OutboxRow.sequence))).scalar_one() or 0)
 
 
 def read_published(connection: Connection, *, after: int, limit: int) -> list[OutboxEvent]:

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # So many events are published or handed over in one transaction.
 BATCH_EVENTS = 500
+Now = Callable[[], datetime]
 
 
 class Follower(Protocol):
@@ -67,7 +68,7 @@ class SinkFollower:
         now: the time, UTC.
     """
 
-    def __init__(self, engine: Engine, sink: Sink, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, sink: Sink, *, now: Now) -> None:
         self._engine = engine
         self._sink = sink
         self._now = now
@@ -100,7 +101,7 @@ class Relay:
         now: the time, UTC.
     """
 
-    def __init__(self, engine: Engine, followers: Sequence[Follower] = (), *, now: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, followers: Sequence[Follower] = (), *, now: Now) -> None:
         self._engine = engine
         self._followers = tuple(followers)
         self._now = now

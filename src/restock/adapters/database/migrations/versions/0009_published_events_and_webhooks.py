@@ -5,6 +5,8 @@ No version has written to the webhooks' tables before this one: they are made an
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -101,5 +103,5 @@ def _create_deliveries(sequence: str, *, ondelete: str | None) -> None:
     )
 
 
-def _json() -> sa.types.TypeEngine[object]:
+def _json() -> sa.types.TypeEngine[Any]:
     return sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql")
