@@ -1,4 +1,4 @@
-"""The background work of the planning service: the relay, the sender of webhooks, the audit's sealer, the stock's watch."""
+"""The background work of the planning service: relaying events, sending webhooks, sealing the audit, watching stock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def planning_work(
 ) -> BackgroundWork:
     """Return the work that a planning service starts and stops with itself.
 
-    Several services may run it on one database: the relay and the sender share the work, the rest does it again in vain.
+    Several services may run it on one database: relays and senders share the work, the rest is done again in vain.
 
     Args:
         engine: the database.
