@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     reload_seconds: float = Field(
         default=1.0, gt=0, le=3600, description="How often a service looks for a newly promoted version."
     )
+    webhooks_allow_local: bool = Field(
+        default=False, description="Webhooks may go to this machine (loopback), also over http; for tests and trials."
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
     @cached_property

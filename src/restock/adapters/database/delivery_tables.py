@@ -8,6 +8,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 from restock.adapters.database.base import Base, Code, Instant, Json, Quantity, Serial, Words
 
 
+class OutboxCursorRow(Base):
+    """How far somebody has followed the published events."""
+
+    __tablename__ = "outbox_cursors"
+
+    follower: Mapped[Code] = mapped_column(primary_key=True)
+    # The last event that it took.
+    outbox_sequence: Mapped[Quantity]
+    changed_at_utc: Mapped[Instant]
+
+
 class WebhookRow(Base):
     """An address that is told of events. Its secret is derived from the installation's key, and kept nowhere."""
 
@@ -17,9 +28,20 @@ class WebhookRow(Base):
     url: Mapped[Words]
     # Which topics it wants, under "topics".
     topics: Mapped[Json]
+    description: Mapped[Words]
     is_active: Mapped[bool]
-    # The position in the outbox up to which its deliveries have been laid out.
-    outbox_position: Mapped[Quantity]
+    # Why restock switched it off; empty where a person did, or nobody.
+    switched_off_reason: Mapped[Words]
+    # The published event up to which its deliveries have been laid out.
+    outbox_sequence: Mapped[Quantity]
+    # Rises with every rotation: the secret is derived from it too.
+    secret_version: Mapped[int]
+    secret_rotated_at_utc: Mapped[Instant | None]
+    # Since when every attempt has failed; null after one that did not.
+    failing_since_utc: Mapped[Instant | None]
+    # Which sender works on it, and until when nobody else may.
+    leased_by: Mapped[Code | None]
+    leased_until_utc: Mapped[Instant | None]
     created_at_utc: Mapped[Instant]
     created_by: Mapped[Code]
     version: Mapped[int]
@@ -31,14 +53,15 @@ class WebhookDeliveryRow(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="state"),
-        Index(None, "state", "next_attempt_at_utc"),
-        UniqueConstraint("webhook", "outbox_position"),
+        Index(None, "webhook", "state", "outbox_sequence"),
+        UniqueConstraint("webhook", "outbox_sequence"),
     )
 
     delivery: Mapped[Serial]
-    webhook: Mapped[Code] = mapped_column(ForeignKey("webhooks.webhook"))
-    outbox_position: Mapped[Quantity]
+    webhook: Mapped[Code] = mapped_column(ForeignKey("webhooks.webhook", ondelete="CASCADE"))
+    outbox_sequence: Mapped[Quantity]
     state: Mapped[Code]
+    # Since it was laid out, or last asked for again.
     n_attempts: Mapped[int]
     next_attempt_at_utc: Mapped[Instant]
     last_status: Mapped[int | None]

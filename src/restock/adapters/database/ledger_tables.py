@@ -78,13 +78,19 @@ class OutboxRow(Base):
     """An event that is to be delivered at least once, written with the movement that it tells of."""
 
     __tablename__ = "outbox"
-    __table_args__ = (UniqueConstraint("event"), Index(None, "delivered_at_utc", "position"))
+    __table_args__ = (
+        UniqueConstraint("event"),
+        Index(None, "delivered_at_utc", "position"),
+        Index(None, "sequence", unique=True),
+    )
 
     position: Mapped[Serial]
     event: Mapped[Code]
     topic: Mapped[Code]
     payload: Mapped[Json]
     created_at_utc: Mapped[Instant]
+    # Its number among the published events, in an order that no later commit changes; null until it is published.
+    sequence: Mapped[Quantity | None]
     delivered_at_utc: Mapped[Instant | None]
 
 
