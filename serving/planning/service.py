@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import signal
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -15,6 +16,7 @@ from restock.adapters.bento_server import SUPERVISOR_VARIABLE
 from restock.adapters.database.engine import open_database
 from restock.operations.access import TokenFile
 from restock.operations.hot_swap import Watcher
+from restock.operations.planning_work import planning_work
 from restock.settings import read_settings
 from serving.asgi import Gateway, ServiceFrame
 from serving.planning.frame import build_frame
@@ -38,17 +40,18 @@ class PlanningService:
         quieten_client_mistakes()
         logging.getLogger("restock").setLevel(settings.log_level)
         self._engine = open_database(settings.ledger_url)
-        self.frame = build_frame(
-            self._engine, settings, now=lambda: datetime.now(UTC), verifier=TokenFile(settings.tokens_path)
-        )
+        self.frame = build_frame(self._engine, settings, now=_now, verifier=TokenFile(settings.tokens_path))
         is_worker = bentoml.server_context.worker_index is not None
         self._supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid())) if is_worker else None
         self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)
         self._watcher.start()
+        self._work = planning_work(self._engine, settings, now=_now, rng=random.Random())  # noqa: S311  (jitter)
+        self._work.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Stop the work in the background and let go of the database."""
+        self._work.stop()
         self._watcher.stop()
         self._engine.dispose()
 
@@ -57,6 +60,10 @@ class PlanningService:
         if self._supervisor is not None and os.getppid() != self._supervisor:
             logger.warning("the supervisor is gone, so this worker stops")
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _frame() -> ServiceFrame | None:

@@ -35,7 +35,7 @@ from restock.operations.stock.booking_facts import BookingFacts, read_booking_fa
 from restock.operations.stock.lots import note_expiry
 from restock.operations.stock.once import Write, write_once
 from restock.operations.stock.undoing import undo_receipts, undo_transfers
-from restock.operations.stock.watching import watch_balances
+from restock.operations.stock_watch import watch_balances
 
 # A scanner's clock may be ahead so much.
 _CLOCK_SKEW = timedelta(minutes=5)

@@ -33,6 +33,7 @@ from restock.operations.stock.order_lines import (
     read_lines,
     require_minimum_value,
 )
+from restock.operations.stock_watch import watch_receipts
 
 TOPIC = "stock.purchase_orders"
 _OPEN = ("sent", "partly_received")
@@ -225,6 +226,7 @@ def receive_order(
         note_receipts(connection, purchase_order, lines, movement, identifier, received_on=company.day_of(occurred_at))
         state = _lock(connection, purchase_order, states=(*_OPEN, "received"))["state"]
         _publish(connection, purchase_order, write, state=state)
+        watch_receipts(connection, purchase_order, now=write.now)
         return {
             "purchase_order": purchase_order,
             "state": state,
@@ -245,9 +247,11 @@ def close_order(connection: Connection, purchase_order: str, write: Write, *, re
 
     def perform() -> dict[str, Any]:
         _lock(connection, purchase_order, states=(*_OPEN, "received"))
-        return _moved(
+        reply = _moved(
             connection, purchase_order, write, action="close_purchase_order", values={"state": "closed"}, reason=reason
         )
+        watch_receipts(connection, purchase_order, now=write.now)
+        return reply
 
     return write_once(connection, write, perform)
 
