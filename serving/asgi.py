@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from restock.errors import RestockError
-from restock.operations.access import Permission, TokenVerifier
+from restock.operations.access import Scope, TokenVerifier
 from serving.problems import PROBLEM_MEDIA_TYPE, Problem, problem_of, problem_of_bento, problem_of_status
 from serving.security import (
     ClientGoneError,
@@ -29,11 +29,11 @@ from serving.telemetry import METRICS_MEDIA_TYPE, Telemetry, current_request_id,
 
 logger = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
+AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
@@ -72,7 +72,7 @@ class ServiceFrame:
     """What the gateway needs of the service behind it.
 
     Attributes:
-        endpoints: permission needed by POST path.
+        endpoints: scope needed by POST path.
         verifier: who a token belongs to.
         readiness: called at each /readyz.
         telemetry: the service's metrics.
@@ -84,7 +84,7 @@ class ServiceFrame:
         application_prefix: such as /api/.
     """
 
-    endpoints: Mapping[str, Permission]
+    endpoints: Mapping[str, Scope]
     verifier: TokenVerifier
     readiness: Callable[[], Readiness]
     telemetry: Telemetry
@@ -100,7 +100,7 @@ class ServiceFrame:
 class _Exchange:
     """One request under way: its id, and what was answered so far."""
 
-    scope: Scope
+    scope: AsgiScope
     send: Send
     request_id: str
     status: int = 0
@@ -157,7 +157,7 @@ class Gateway:
         self._find_frame = find_frame
         self._in_flight = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request, or let the application answer it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
@@ -196,24 +196,24 @@ class Gateway:
         if frame.application is not None and path.startswith(frame.application_prefix):
             await self._call_application(frame.application, frame, exchange, receive)
             return
-        permission = frame.endpoints.get(path)
-        allowed = "POST" if permission is not None else "GET, HEAD"
-        if permission is None and path not in _GET_PATHS:
+        needed = frame.endpoints.get(path)
+        allowed = "POST" if needed is not None else "GET, HEAD"
+        if needed is None and path not in _GET_PATHS:
             known = ", ".join([*frame.endpoints, "/docs"])
             await exchange.reply_problem(problem_of_status(404, f"There is nothing here; try {known}."))
         elif method not in allowed.split(", "):
             problem = problem_of_status(405, f"{path} takes {allowed}, got {method[:20]}.", headers={"allow": allowed})
             await exchange.reply_problem(problem)
-        elif permission is not None:
-            await self._call_endpoint(frame, exchange, receive, permission=permission)
+        elif needed is not None:
+            await self._call_endpoint(frame, exchange, receive, needed=needed)
         else:
             await self._get(frame, exchange, receive)
 
     async def _call_endpoint(
-        self, frame: ServiceFrame, exchange: _Exchange, receive: Receive, *, permission: Permission
+        self, frame: ServiceFrame, exchange: _Exchange, receive: Receive, *, needed: Scope
     ) -> None:
         headers = exchange.scope["headers"]
-        authorise(headers, verifier=frame.verifier, permission=permission)
+        authorise(headers, verifier=frame.verifier, scope=needed)
         check_body_headers(headers, max_body_bytes=frame.max_body_bytes)
         if self._in_flight >= frame.max_in_flight:
             await exchange.reply_problem(_too_many(self._in_flight))
@@ -253,10 +253,10 @@ class Gateway:
             body = json.dumps({"status": "ready" if readiness.is_ready else "not ready", **readiness.report}).encode()
             await exchange.reply(status, body, media_type=_JSON)
         elif path == "/metrics":
-            authorise(headers, verifier=frame.verifier, permission=Permission.METRICS)
+            authorise(headers, verifier=frame.verifier, scope=Scope.METRICS)
             await exchange.reply(200, frame.telemetry.render(), media_type=METRICS_MEDIA_TYPE)
         elif path == _SCHEMA_PATH:
-            authorise(headers, verifier=frame.verifier, permission=Permission.DESCRIBE)
+            authorise(headers, verifier=frame.verifier, scope=Scope.DESCRIBE)
             await self._app(exchange.scope, receive, exchange.forward)
         else:
             await exchange.reply(200, b'{"status": "alive"}', media_type=_JSON)
@@ -266,7 +266,7 @@ def _too_many(in_flight: int) -> Problem:
     return problem_of_status(503, f"{in_flight} requests are under way already; ask again shortly.")
 
 
-def _label(frame: ServiceFrame | None, scope: Scope) -> str:
+def _label(frame: ServiceFrame | None, scope: AsgiScope) -> str:
     """Return the path where it is one of ours, so that nobody can fill the metrics with made-up paths."""
     if ROUTE_KEY in scope:
         return str(scope[ROUTE_KEY])
@@ -274,7 +274,7 @@ def _label(frame: ServiceFrame | None, scope: Scope) -> str:
     return path if path in _GET_PATHS or (frame is not None and path in frame.endpoints) else _OTHER
 
 
-def _given_request_id(scope: Scope) -> str:
+def _given_request_id(scope: AsgiScope) -> str:
     try:
         return request_id_of(header_value(scope["headers"], b"x-request-id"))
     except RefusedBodyError:

@@ -11,15 +11,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-from restock.operations.access import ROLE_PERMISSIONS, Permission
+from restock.operations.access import Scope, roles_with
 from serving.problems import PROBLEM_MEDIA_TYPE
 
 _HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
 _REFERENCE = "#/components/schemas/{model}"
 PROBLEM_WORDS: dict[int, str] = {
     400: "The body is not JSON, or a header contradicts itself.",
-    401: "No token came, or it is unknown or revoked.",
-    403: "The token's role may not do this.",
+    401: "No token came, or it is unknown, expired or revoked.",
+    403: "The token, or its role, may not do this.",
     404: "A sku, a location or the pair of them is unknown; `near_matches` holds names that look alike.",
     408: "The body came too slowly.",
     409: "It does not fit the state that something has by now; the detail says which.",
@@ -54,14 +54,14 @@ class Endpoint:
         summary: one line.
         request: model of the body.
         reply: model of the reply.
-        permission: what the token's role must allow.
+        scope: what the token must have.
     """
 
     path: str
     summary: str
     request: type[BaseModel]
     reply: type[BaseModel]
-    permission: Permission
+    scope: Scope
 
 
 def render_openapi(title: str, endpoints: Sequence[Endpoint], *, description: str, version: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def render_docs(document: dict[str, Any]) -> str:
 
 
 def _operation(one: Endpoint) -> dict[str, Any]:
-    roles = ", ".join(role for role, granted in ROLE_PERMISSIONS.items() if one.permission in granted)
+    roles = ", ".join(roles_with(one.scope))
     problems = {
         str(status): {
             "description": words,
@@ -151,9 +151,7 @@ def _health_paths() -> dict[str, Any]:
             {"200": "Requests can be answered.", "503": "Nothing is served yet; the body says why."},
         ),
         "/metrics": path(
-            "Prometheus metrics; roles: "
-            + ", ".join(role for role, granted in ROLE_PERMISSIONS.items() if Permission.METRICS in granted)
-            + ".",
+            "Prometheus metrics; roles: " + ", ".join(roles_with(Scope.METRICS)) + ".",
             {"200": "Text format.", "401": PROBLEM_WORDS[401], "403": PROBLEM_WORDS[403]},
             is_open=False,
         ),

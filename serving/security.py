@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from restock.operations.access import Permission, Principal, TokenVerifier
+from restock.operations.access import Principal, Scope, TokenVerifier
 from serving.problems import Problem, problem_of_status
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Headers = Iterable[tuple[bytes, bytes]]
 
-_LONGEST_TOKEN = 512
+# A signed token of an issuer is some kilobytes long.
+_LONGEST_TOKEN = 8_192
 JSON_MEDIA_TYPE = "application/json"
 _BODY_SECONDS = 20.0
 
@@ -48,17 +49,17 @@ def header_value(headers: Headers, name: bytes) -> str | None:
     return values.pop().decode("latin-1")
 
 
-def authorise(headers: Headers, *, verifier: TokenVerifier, permission: Permission) -> Principal:
-    """Return who makes the request, once it is sure that the role may do it.
+def authorise(headers: Headers, *, verifier: TokenVerifier, scope: Scope) -> Principal:
+    """Return who makes the request, once it is sure that they have the scope.
 
     Raises:
         AuthenticationError: no token came, it is not of the form expected, or it is unknown or revoked.
-        PermissionDeniedError: the role may not do it.
-        ConfigurationError: the tokens can't be read.
+        PermissionDeniedError: they have not.
+        NotReadyError: the tokens can't be read.
     """
     # Without a token the verifier is still asked: it knows whether one has ever been created, and says how.
     principal = verifier.verify(bearer_token(headers))
-    principal.require(permission)
+    principal.require(scope)
     return principal
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from restock.operations.access import Permission
+from restock.operations.access import Scope
 from serving.forecast.requests import (
     ForecastBatchReply,
     ForecastBatchRequest,
@@ -22,21 +22,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Forecast one series from stored history.",
         request=ForecastRequest,
         reply=ForecastReply,
-        permission=Permission.FORECAST,
+        scope=Scope.FORECAST,
     ),
     Endpoint(
         path="/forecast_batch",
         summary="Forecast many series from stored history in one go.",
         request=ForecastBatchRequest,
         reply=ForecastBatchReply,
-        permission=Permission.FORECAST,
+        scope=Scope.FORECAST,
     ),
     Endpoint(
         path="/forecast_history",
         summary="Forecast one series whose history comes with the request.",
         request=ForecastHistoryRequest,
         reply=ForecastReply,
-        permission=Permission.FORECAST,
+        scope=Scope.FORECAST,
     ),
 )
 

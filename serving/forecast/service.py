@@ -18,9 +18,9 @@ from starlette.responses import Response
 from restock.adapters.bento_server import SUPERVISOR_VARIABLE
 from restock.adapters.registry import ModelType
 from restock.errors import NotReadyError, RestockError
-from restock.operations.access import TokenFile
 from restock.operations.forecast import forecast_posted, forecast_stored
 from restock.operations.hot_swap import HotSwap, Loaded, Refusal, Watcher
+from restock.operations.identity.verifier import open_verifier
 from restock.operations.served_model import (
     ServedModel,
     find_served_version,
@@ -89,8 +89,8 @@ class ForecastService:
         )
         document = describe_api()
         self.frame = ServiceFrame(
-            endpoints={one.path: one.permission for one in ENDPOINTS},
-            verifier=TokenFile(settings.tokens_path),
+            endpoints={one.path: one.scope for one in ENDPOINTS},
+            verifier=open_verifier(settings),
             readiness=self._readiness,
             telemetry=self._telemetry,
             openapi=openapi_text(document).encode(),

@@ -10,7 +10,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from restock.errors import PermissionDeniedError, RestockError
 from restock.operations.access import Principal
-from serving.asgi import ROUTE_KEY, App, Receive, Scope, Send
+from serving.asgi import ROUTE_KEY, App, AsgiScope, Receive, Send
 from serving.planning.route_table import API, Access, find_access
 from serving.problems import problem_of_status
 from serving.security import JSON_MEDIA_TYPE, Headers, RefusedBodyError, check_body_headers, read_body, replay
@@ -53,7 +53,7 @@ class Gate:
         self._limit = RateLimitItemPerSecond(requests_per_second * _WINDOW_SECONDS, _WINDOW_SECONDS)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request.
 
         Raises:
@@ -100,7 +100,7 @@ def require_access(principal: Principal, access: Access) -> None:
         principal.require(access.scope)
 
 
-def _find_row(scope: Scope) -> Access:
+def _find_row(scope: AsgiScope) -> Access:
     rows = find_access(scope["path"])
     if not rows:
         raise RefusedBodyError(problem_of_status(404, "There is nothing here; /docs lists every path."))
@@ -120,6 +120,6 @@ def row_path(rows: dict[str, Access]) -> str:
     return next(iter(rows.values())).path
 
 
-def _address(scope: Scope) -> str:
+def _address(scope: AsgiScope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else "unknown"

@@ -14,8 +14,8 @@ from bentoml.exceptions import BentoMLException
 
 from restock.adapters.bento_server import SUPERVISOR_VARIABLE
 from restock.adapters.database.engine import open_database
-from restock.operations.access import TokenFile
 from restock.operations.hot_swap import Watcher
+from restock.operations.identity.verifier import open_verifier
 from restock.operations.planning_work import planning_work
 from restock.settings import read_settings
 from serving.asgi import Gateway, ServiceFrame
@@ -40,7 +40,7 @@ class PlanningService:
         quieten_client_mistakes()
         logging.getLogger("restock").setLevel(settings.log_level)
         self._engine = open_database(settings.ledger_url)
-        self.frame = build_frame(self._engine, settings, now=_now, verifier=TokenFile(settings.tokens_path))
+        self.frame = build_frame(self._engine, settings, now=_now, verifier=open_verifier(settings))
         is_worker = bentoml.server_context.worker_index is not None
         self._supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid())) if is_worker else None
         self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)

@@ -36,10 +36,7 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="Database of the stock ledger (SQLite or PostgreSQL); default: SQLite in the workspace.",
-    )
-    tokens_file: Path | None = Field(
-        default=None, description="File of hashed API tokens; default: secrets/tokens.json in the workspace."
+        description="Database of ledger, users and tokens (SQLite or PostgreSQL); default: SQLite in the workspace.",
     )
     host: str = Field(default="127.0.0.1", description="Address the services listen on.")
     forecast_port: int = Field(default=3001, ge=1, le=65535, description="Port of the forecast service.")
@@ -104,15 +101,15 @@ class Settings(BaseSettings):
 
     @property
     def ledger_url(self) -> str:
-        """Address of the stock ledger's database; by default a file in the home workspace."""
+        """Address of the database of the ledger, users and tokens; by default a file in the home workspace."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home / 'ledger.db'}"
 
     @property
-    def tokens_path(self) -> Path:
-        """File of the hashed API tokens."""
-        return self.tokens_file or self.home / "secrets" / "tokens.json"
+    def secrets_dir(self) -> Path:
+        """Folder of what must stay with its owner, in the home workspace."""
+        return self.home / "secrets"
 
 
 def read_settings() -> Settings:

@@ -17,8 +17,9 @@ from restock.adapters.registry import Action, Change, ModelType, set_current, wr
 from restock.adapters.storage import read_table, write_json, write_table
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.panel import build_demand_panel
-from restock.operations.access import Role, create_token
+from restock.operations.access import Role
 from restock.operations.golden import make_golden
+from restock.operations.identity.issuing import issue_token
 from restock.params import read_params
 from restock.settings import Settings
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
@@ -128,8 +129,8 @@ def running(workspace, *, workers=1):
         port = probe.getsockname()[1]
     settings = Settings(workspace=workspace)
     suffix = workspace.name.replace("_", "-")
-    reader = create_token(settings.tokens_path, f"reader-{port}", role=Role.READER)
-    admin = create_token(settings.tokens_path, f"admin-{port}", role=Role.ADMIN)
+    reader = issue_token(settings, f"reader-{port}", role=Role.ANALYST)
+    admin = issue_token(settings, f"admin-{port}", role=Role.ADMIN)
     record, log = workspace / "logs" / f"{suffix}-{port}.json", workspace / "logs" / f"{suffix}-{port}.log"
     environment = service_environment(settings, FORECAST_SERVICE, port=port, workers=workers)
     process = start_process(

@@ -2,13 +2,20 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from restock.adapters.database.engine import open_database, write_transaction
 from restock.errors import HorizonError
-from restock.operations.access import Permission, Role, TokenFile, create_token, revoke_token
+from restock.operations.access import Role, Scope
+from restock.operations.identity.issuing import issue_token
+from restock.operations.identity.tokens import revoke_named
+from restock.operations.identity.verifier import open_verifier
+from restock.settings import Settings
 from serving.asgi import Gateway, Readiness, ServiceFrame
 from serving.telemetry import Telemetry
 
@@ -46,8 +53,10 @@ class Reply:
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory):
-    path = tmp_path_factory.mktemp("secrets") / "tokens.json"
-    return {role: create_token(path, role, role=role) for role in Role} | {"path": path}
+    where = Settings(workspace=tmp_path_factory.mktemp("workspace"))
+    made = {role: issue_token(where, f"a-{role}", role=role) for role in Role}
+    narrow = issue_token(where, "narrow", role=Role.SERVICE, scopes=[Scope.FORECAST])
+    return made | {"settings": where, "narrow": narrow}
 
 
 @pytest.fixture
@@ -58,8 +67,8 @@ def inner():
 @pytest.fixture
 def frame(tokens):
     return ServiceFrame(
-        endpoints={"/forecast": Permission.FORECAST},
-        verifier=TokenFile(tokens["path"]),
+        endpoints={"/forecast": Scope.FORECAST},
+        verifier=open_verifier(tokens["settings"]),
         readiness=lambda: Readiness(is_ready=True, report={"model": "model_version_1"}),
         telemetry=Telemetry("test"),
         openapi=b"{}",
@@ -102,7 +111,7 @@ def bearer(token):
 
 
 def test_gateway_valid_request_reaches_the_application_whole(app, inner, tokens):
-    reply = call(app, headers=[bearer(tokens[Role.READER])], chunks=(b'{"a"', b": 1}"))
+    reply = call(app, headers=[bearer(tokens[Role.ANALYST])], chunks=(b'{"a"', b": 1}"))
     assert (reply.status, reply.body) == (200, b'{"a": 1}')
     assert inner.bodies == [b'{"a": 1}']
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -130,57 +139,53 @@ def test_gateway_without_valid_token_answers_401(app, inner, headers):
 
 
 def test_gateway_two_different_tokens_answers_400(app, inner, tokens):
-    reply = call(app, headers=[bearer(tokens[Role.READER]), bearer(tokens[Role.ADMIN])])
+    reply = call(app, headers=[bearer(tokens[Role.ANALYST]), bearer(tokens[Role.ADMIN])])
     assert reply.problem["status"] == 400
     assert inner.bodies == []
 
 
 def test_gateway_revoked_token_answers_401_from_the_next_request_on(app, tokens):
-    token = create_token(tokens["path"], "leaver", role=Role.READER)
+    token = issue_token(tokens["settings"], "leaver", role=Role.OPERATOR)
     assert call(app, headers=[bearer(token)]).status == 200
-    revoke_token(tokens["path"], "leaver")
+    with write_transaction(open_database(tokens["settings"].ledger_url)) as connection:
+        revoke_named(connection, "leaver", actor="test", now=datetime.now(UTC))
     assert call(app, headers=[bearer(token)]).status == 401
 
 
-def test_gateway_role_without_permission_answers_403(app, inner, tokens):
-    assert call(app, headers=[bearer(tokens[Role.MONITOR])]).problem["status"] == 403
-    assert inner.bodies == []
-
-
-def test_gateway_no_tokens_file_denies_and_says_how_to_create_one(app, frame, tmp_path):
-    empty = Gateway(app, find_frame=lambda: ServiceFrame(**(vars(frame) | {"verifier": TokenFile(tmp_path / "none")})))
+def test_gateway_no_database_denies_and_says_how_to_create_a_token(app, frame, tmp_path):
+    verifier = open_verifier(Settings(workspace=tmp_path))
+    empty = Gateway(app, find_frame=lambda: ServiceFrame(**(vars(frame) | {"verifier": verifier})))
     reply = call(empty, headers=[bearer("rst_any")])
     assert reply.status == 401
     assert "restock token create" in reply.problem["detail"]
 
 
-def test_gateway_broken_tokens_file_denies_without_naming_it(app, frame, tmp_path):
-    path = tmp_path / "tokens.json"
-    path.write_text("{")
-    path.chmod(0o600)
-    broken = Gateway(app, find_frame=lambda: ServiceFrame(**(vars(frame) | {"verifier": TokenFile(path)})))
+def test_gateway_broken_database_denies_without_naming_it(app, frame, tmp_path):
+    (tmp_path / "ledger.db").write_text("{" * 10_000)
+    verifier = open_verifier(Settings(workspace=tmp_path))
+    broken = Gateway(app, find_frame=lambda: ServiceFrame(**(vars(frame) | {"verifier": verifier})))
     reply = call(broken, headers=[bearer("rst_any")])
-    assert reply.status == 500
-    assert "tokens.json" not in reply.problem["detail"]
+    assert reply.status == 503
+    assert "ledger.db" not in reply.problem["detail"]
 
 
 @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 17, "9" * 40, "-1", "1e3", ""])
 def test_gateway_bad_or_too_large_content_length_is_refused_unread(app, inner, tokens, length):
-    reply = call(app, headers=[bearer(tokens[Role.READER]), ("Content-Length", length)])
+    reply = call(app, headers=[bearer(tokens[Role.ANALYST]), ("Content-Length", length)])
     assert reply.status in {400, 413}
     assert inner.bodies == []
 
 
 @pytest.mark.parametrize("lie", [[], [("Content-Length", "2")]])
 def test_gateway_chunked_body_beyond_the_limit_answers_413(app, inner, tokens, lie):
-    reply = call(app, headers=[bearer(tokens[Role.READER]), *lie], chunks=[b"x" * 100] * 11)
+    reply = call(app, headers=[bearer(tokens[Role.ANALYST]), *lie], chunks=[b"x" * 100] * 11)
     assert reply.problem["status"] == 413
     assert reply.headers["connection"] == "close"
     assert inner.bodies == []
 
 
 def test_gateway_body_of_exactly_the_limit_is_read(app, tokens):
-    assert call(app, headers=[bearer(tokens[Role.READER])], chunks=[b"x" * LIMIT]).status == 200
+    assert call(app, headers=[bearer(tokens[Role.ANALYST])], chunks=[b"x" * LIMIT]).status == 200
 
 
 @pytest.mark.parametrize(
@@ -193,12 +198,12 @@ def test_gateway_body_of_exactly_the_limit_is_read(app, tokens):
     ],
 )
 def test_gateway_other_media_types_and_encodings_answer_415(app, inner, tokens, header):
-    assert call(app, headers=[bearer(tokens[Role.READER]), header]).problem["status"] == 415
+    assert call(app, headers=[bearer(tokens[Role.ANALYST]), header]).problem["status"] == 415
     assert inner.bodies == []
 
 
 def test_gateway_client_gone_within_its_body_is_not_answered(app, inner, tokens):
-    assert call(app, headers=[bearer(tokens[Role.READER])], ending="none") is None
+    assert call(app, headers=[bearer(tokens[Role.ANALYST])], ending="none") is None
     assert inner.bodies == []
 
 
@@ -248,16 +253,18 @@ def test_gateway_before_the_service_exists_answers_503(inner):
     assert call(Gateway(inner, find_frame=lambda: None)).problem["status"] == 503
 
 
-@pytest.mark.parametrize(("role", "status"), [(Role.MONITOR, 200), (Role.ADMIN, 200), (Role.READER, 403)])
-def test_gateway_metrics_need_a_role_that_may_see_them(app, tokens, role, status):
-    assert call(app, "GET", "/metrics", headers=[bearer(tokens[role])]).status == status
+@pytest.mark.parametrize(
+    ("who", "status"), [(Role.SERVICE, 200), (Role.ADMIN, 200), (Role.MANAGER, 403), ("narrow", 403)]
+)
+def test_gateway_metrics_need_a_token_that_may_see_them(app, tokens, who, status):
+    assert call(app, "GET", "/metrics", headers=[bearer(tokens[who])]).status == status
     assert call(app, "GET", "/metrics").status == 401
 
 
 def test_gateway_made_up_paths_share_one_metric_label(app, tokens):
     for path in ("/a", "/b", "/c"):
         call(app, path=path)
-    metrics = call(app, "GET", "/metrics", headers=[bearer(tokens[Role.MONITOR])]).body.decode()
+    metrics = call(app, "GET", "/metrics", headers=[bearer(tokens[Role.SERVICE])]).body.decode()
     assert 'restock_requests_total{endpoint="other",model_version="none",service="test",status="404"} 3.0' in metrics
     assert "/a" not in metrics
 
@@ -276,7 +283,7 @@ def test_gateway_application_error_is_told_without_its_words(app, inner, tokens)
         raise RuntimeError("/home/secret")
 
     inner.behave = fail
-    reply = call(app, headers=[bearer(tokens[Role.READER])])
+    reply = call(app, headers=[bearer(tokens[Role.ANALYST])])
     assert reply.problem["status"] == 500
     assert b"secret" not in reply.body
 
@@ -286,7 +293,7 @@ def test_gateway_restock_error_becomes_its_problem(app, inner, tokens):
         raise HorizonError("horizon must be 1 to 7, got 8.")
 
     inner.behave = fail
-    problem = call(app, headers=[bearer(tokens[Role.READER])]).problem
+    problem = call(app, headers=[bearer(tokens[Role.ANALYST])]).problem
     assert (problem["type"], problem["status"]) == ("urn:restock:problem:horizon", 422)
     assert problem["detail"] == "horizon must be 1 to 7, got 8."
 
@@ -310,7 +317,7 @@ def test_gateway_bento_errors_become_problems(app, inner, tokens, detail, expect
         await send({"type": "http.response.body", "body": body[3:]})
 
     inner.behave = refuse
-    problem = call(app, headers=[bearer(tokens[Role.READER])]).problem
+    problem = call(app, headers=[bearer(tokens[Role.ANALYST])]).problem
     status, words = expected
     assert problem["status"] == status
     assert words in problem["detail"]
@@ -326,7 +333,7 @@ def test_gateway_more_requests_than_allowed_at_once_answers_503(app, inner, toke
             await send({"type": "http.response.body", "body": b""})
 
         inner.behave = wait
-        headers = [(b"authorization", f"Bearer {tokens[Role.READER]}".encode())]
+        headers = [(b"authorization", f"Bearer {tokens[Role.ANALYST]}".encode())]
 
         async def one():
             async def receive():
@@ -355,7 +362,7 @@ def test_gateway_websocket_is_closed(app):
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     target=st.tuples(
         st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "X" * 50]),

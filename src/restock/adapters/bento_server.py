@@ -52,11 +52,19 @@ def service_environment(settings: Settings, service: str, *, port: int, workers:
     name = service.rpartition(":")[2]
     return {
         "RESTOCK_WORKSPACE": str(settings.root),
-        "RESTOCK_TOKENS_FILE": str(settings.tokens_path.expanduser().absolute()),
+        "RESTOCK_DATABASE_URL": _absolute(settings.ledger_url),
         "BENTOML_HOME": str(settings.root / ".cache" / "bentoml" / f"{name}-{port}"),
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_CONFIG_OPTIONS": f"services.{name}.workers={workers}",
     }
+
+
+def _absolute(url: str) -> str:
+    """Return a database's address that means the same from any folder."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url == prefix:
+        return url
+    return prefix + str(Path(url.removeprefix(prefix)).absolute())
 
 
 def become_service(settings: Settings, service: str, *, host: str, port: int, workers: int) -> NoReturn:

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SecretStr
 
 from restock.adapters.bento_server import FORECAST_SERVICE, find_services, service_command, service_environment
 from restock.adapters.processes import start_process, stop_process, wait_until_ready
 from restock.adapters.registry import ModelType
 from restock.errors import NotReadyError
-from restock.operations.access import Role, create_token
+from restock.operations.access import Role
 from restock.operations.forecast import SeriesRequest, forecast_stored
+from restock.operations.identity.issuing import issue_token
 from restock.operations.served_model import find_served_version, load_served_model
 from restock.operations.stored_history import find_history, load_history
 from restock.settings import Settings
@@ -49,8 +51,9 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
 
     forecast_once, request = _in_process(settings)
     with tempfile.TemporaryDirectory(prefix="restock-bench-") as scratch, httpx.Client(timeout=30.0) as client:
-        secured = settings.model_copy(update={"tokens_file": Path(scratch) / "tokens.json"})
-        token = create_token(secured.tokens_path, "bench", role=Role.READER)
+        database_url = SecretStr(f"sqlite:///{Path(scratch) / 'ledger.db'}")
+        secured = settings.model_copy(update={"database_url": database_url})
+        token = issue_token(secured, "bench", role=Role.SERVICE)
         headers = {"authorization": f"Bearer {token}"}
         with (
             _running(FORECAST_SERVICE, secured, scratch=Path(scratch)) as forecast_address,

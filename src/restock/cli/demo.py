@@ -129,14 +129,13 @@ def _promote(settings: Settings, params: Params) -> None:
 
 
 def _issue_token(settings: Settings) -> str:
-    """Return a fresh token that may read forecasts; the demo's earlier one is revoked."""
+    """Return a fresh token that may read forecasts, and no more; the demo's earlier one is revoked."""
     from restock.adapters.storage import write_text
-    from restock.operations.access import Role, create_token, list_tokens, revoke_token
+    from restock.operations.access import Role, Scope
+    from restock.operations.identity.issuing import issue_token
 
-    if any(known.name == _TOKEN_NAME for known in list_tokens(settings.tokens_path)):
-        revoke_token(settings.tokens_path, _TOKEN_NAME)
-    token = create_token(settings.tokens_path, _TOKEN_NAME, role=Role.READER)
-    write_text(settings.tokens_path.with_name("demo.token"), token + "\n", mode=0o600)
+    token = issue_token(settings, _TOKEN_NAME, role=Role.SERVICE, scopes=(Scope.FORECAST, Scope.DESCRIBE))
+    write_text(settings.secrets_dir / "demo.token", token + "\n", mode=0o600)
     return token
 
 

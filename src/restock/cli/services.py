@@ -122,10 +122,11 @@ def start_services(
 
 def _prepare(settings: Settings, chosen: tuple[ServiceName, ...]) -> None:
     """Make what the services need before they start, and print what is secret, this once."""
-    from restock.operations.access import Role, create_token, read_tokens
+    from restock.operations.access import Role
+    from restock.operations.identity.issuing import issue_first_token
 
-    if ServiceName.FORECAST in chosen and not read_tokens(settings.tokens_path):
-        token = create_token(settings.tokens_path, _FIRST_TOKEN, role=Role.READER)
+    token = issue_first_token(settings, _FIRST_TOKEN, role=Role.SERVICE) if ServiceName.FORECAST in chosen else None
+    if token is not None:
         messages.print(f"first token for the forecast service (shown this once): {token}", highlight=False)
     if not set(chosen) & set(AIRFLOW_SERVICES):
         return

@@ -13,7 +13,8 @@ from restock.adapters.bento_server import PLANNING_SERVICE, find_services, servi
 from restock.adapters.database.engine import open_database, write_transaction
 from restock.adapters.database.migrate import NOTHING, migrate
 from restock.adapters.processes import start_process, stop_process, wait_until_ready
-from restock.operations.access import Role, create_token
+from restock.operations.access import Role
+from restock.operations.identity.issuing import issue_token
 from restock.settings import Settings
 from tests.serving.planning.conftest import fill_catalogue
 
@@ -45,17 +46,15 @@ def running_planning(workspace, *, database_url=None, workers=1, environment=Non
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = Settings(workspace=workspace)
-    token = create_token(settings.tokens_path, f"scanner-{port}", role=Role.OPERATOR)
+    settings = Settings(workspace=workspace, database_url=url)
+    token = issue_token(settings, f"scanner-{port}", role=Role.OPERATOR)
     record, log = workspace / "logs" / f"planning-{port}.json", workspace / "logs" / f"planning-{port}.log"
     variables = service_environment(settings, PLANNING_SERVICE, port=port, workers=workers)
     process = start_process(
         service_command(PLANNING_SERVICE, host="127.0.0.1", port=port),
         record=record,
         log=log,
-        environment=variables
-        | {"RESTOCK_DATABASE_URL": url, "RESTOCK_REQUESTS_PER_SECOND": "100000"}
-        | (environment or {}),
+        environment=variables | {"RESTOCK_REQUESTS_PER_SECOND": "100000"} | (environment or {}),
         folder=find_services(),
     )
     address = f"http://127.0.0.1:{port}"

@@ -1,15 +1,25 @@
+import json
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from restock.adapters.database.engine import open_database
 from restock.cli import token
 from restock.errors import AuthenticationError
-from restock.operations.access import Role, TokenFile
+from restock.operations.access import Role, Scope
+from restock.operations.identity.database_tokens import DatabaseTokens
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setenv("RESTOCK_TOKENS_FILE", str(tmp_path / "tokens.json"))
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def run(url, monkeypatch):
+    monkeypatch.setenv("RESTOCK_DATABASE_URL", url)
     app = typer.Typer()
     token.register(app)
 
@@ -19,30 +29,42 @@ def run(tmp_path, monkeypatch):
     return invoke
 
 
-def test_token_create_prints_only_the_token_on_stdout(run, tmp_path):
-    done = run("create", "--name", "me", "--role", "planner")
+def test_token_create_prints_only_the_token_on_stdout(run, url):
+    done = run("create", "--name", "me", "--role", "supply_chain")
     assert done.exit_code == 0
-    principal = TokenFile(tmp_path / "tokens.json").verify(done.stdout.strip())
-    assert (principal.name, principal.role) == ("me", Role.PLANNER)
+    principal = DatabaseTokens(open_database(url)).verify(done.stdout.strip())
+    assert (principal.name, principal.role) == ("me", Role.SUPPLY_CHAIN)
 
 
 def test_token_create_unknown_role_names_the_roles(run):
     done = run("create", "--name", "me", "--role", "king")
     assert done.exit_code == 2
-    assert "reader" in done.stderr
+    assert "supply_chain" in done.stderr
 
 
-def test_token_list_never_shows_tokens_or_hashes(run, tmp_path):
-    secret = run("create", "--name", "me", "--role", "reader").stdout.strip()
+def test_token_create_narrowed_and_expiring_is_both(run, url):
+    arguments = ("--scope", "metrics", "--scope", "describe", "--expires-in-days", "2")
+    secret = run("create", "--name", "scraper", "--role", "service", *arguments).stdout.strip()
+    principal = DatabaseTokens(open_database(url)).verify(secret)
+    assert principal.granted == {Scope.METRICS, Scope.DESCRIBE}
+    later = DatabaseTokens(open_database(url), now=lambda: datetime.now(UTC) + timedelta(days=3))
+    with pytest.raises(AuthenticationError, match="expired"):
+        later.verify(secret)
+
+
+def test_token_list_never_shows_tokens_or_hashes(run):
+    secret = run("create", "--name", "me", "--role", "service").stdout.strip()
     for arguments in (["list"], ["list", "--json"]):
         listed = run(*arguments).stdout
         assert "me" in listed
         assert secret not in listed
         assert "sha256" not in listed
+    assert json.loads(run("list", "--json").stdout)[0]["scopes"] is None
 
 
-def test_token_revoke_ends_its_validity(run, tmp_path):
-    secret = run("create", "--name", "me", "--role", "reader").stdout.strip()
+def test_token_revoke_ends_its_validity(run, url):
+    secret = run("create", "--name", "me", "--role", "service").stdout.strip()
+    run("create", "--name", "other", "--role", "service")
     assert run("revoke", "me").exit_code == 0
     with pytest.raises(AuthenticationError, match="revoked"):
-        TokenFile(tmp_path / "tokens.json").verify(secret)
+        DatabaseTokens(open_database(url)).verify(secret)
