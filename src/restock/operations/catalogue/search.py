@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
@@ -20,8 +20,6 @@ LONGEST_QUERY = 200
 LARGEST_ANSWER = 100
 # Changed products beside the large index before it is built anew: they cost every search a little.
 _MOST_ASIDE = 1_000
-# A change may be dated so long before it is committed; one dated earlier still is found by the sum, and costs a rebuild.
-_LATE = timedelta(minutes=10)
 _log = logging.getLogger(__name__)
 
 
@@ -39,16 +37,13 @@ class _Snapshot:
         main: all products as they were when it was built.
         aside: those that have changed since.
         changed: skus of those; what `main` says of them no longer holds.
-        versions: version of every product by sku.
-        latest: when the last of them was changed, UTC; None where there is none.
+        latest: when the last of all was changed, UTC; None where there is none.
     """
 
     main: SearchIndex = field(default_factory=lambda: build_index(()))
     aside: SearchIndex = field(default_factory=lambda: build_index(()))
     changed: frozenset[str] = frozenset()
-    versions: Mapping[str, int] = field(default_factory=dict)
     latest: datetime | None = None
-    signature: tuple[int, int] = (0, 0)
 
 
 class CatalogueSearch:
@@ -82,65 +77,50 @@ class CatalogueSearch:
         return sorted(hits, key=lambda hit: (hit.match, -hit.score, hit.entry.sku))[:limit]
 
     def _follow(self, connection: Connection) -> _Snapshot:
-        """Return what the catalogue is now."""
-        signature = _read_signature(connection)
-        if signature == self._snapshot.signature:
+        """Return what the catalogue is now; put_products gives every change a later instant than all before."""
+        latest = connection.execute(select(func.max(ProductRow.changed_at_utc))).scalar_one()
+        if latest is None or _is_there(self._snapshot, latest):
             return self._snapshot
         with self._lock:
-            # Another thread may have done it, or may see a later state.
-            if signature[1] > self._snapshot.signature[1] or signature[0] != self._snapshot.signature[0]:
-                self._snapshot = _advance(connection, self._snapshot, signature=signature)
+            # Another thread may have come first, or may see a later state.
+            if not _is_there(self._snapshot, latest):
+                self._snapshot = _advance(connection, self._snapshot)
             return self._snapshot
 
 
-def _read_signature(connection: Connection) -> tuple[int, int]:
-    """Return what differs whenever the catalogue differs: how many products, and the sum of their versions.
-
-    A version only rises, and products are never removed.
-    """
-    row = connection.execute(select(func.count(), func.coalesce(func.sum(ProductRow.version), 0))).one()
-    return int(row[0]), int(row[1])
+def _is_there(snapshot: _Snapshot, latest: datetime) -> bool:
+    return snapshot.latest is not None and snapshot.latest >= latest
 
 
-def _advance(connection: Connection, before: _Snapshot, *, signature: tuple[int, int]) -> _Snapshot:
+def _advance(connection: Connection, before: _Snapshot) -> _Snapshot:
     """Return a snapshot of the catalogue as it is; few changes are kept aside, many build it anew."""
     if before.latest is not None:
-        changed, latest = _read_entries(connection, since=before.latest - _LATE)
-        fresh = [entry for entry in changed if before.versions.get(entry.sku) != entry.version]
-        versions = {**before.versions, **{entry.sku: entry.version for entry in fresh}}
-        fresh_skus = {entry.sku for entry in fresh}
-        aside = [*(entry for entry in before.aside.entries if entry.sku not in fresh_skus), *fresh]
-        if (len(versions), sum(versions.values())) == signature and len(aside) <= _MOST_ASIDE:
+        n_changed = connection.execute(
+            select(func.count()).where(ProductRow.changed_at_utc > before.latest)
+        ).scalar_one()
+        if n_changed + len(before.aside.entries) <= _MOST_ASIDE:
+            fresh, latest = _read_entries(connection, since=before.latest)
+            skus = frozenset(entry.sku for entry in fresh)
+            kept = [entry for entry in before.aside.entries if entry.sku not in skus]
             return _Snapshot(
-                main=before.main,
-                aside=build_index(aside),
-                changed=before.changed | fresh_skus,
-                versions=versions,
-                latest=max(before.latest, latest or before.latest),
-                signature=signature,
+                main=before.main, aside=build_index([*kept, *fresh]), changed=before.changed | skus, latest=latest
             )
     entries, latest = _read_entries(connection, since=None)
     _log.info("the search index holds %d products", len(entries))
-    return _Snapshot(
-        main=build_index(entries),
-        versions={entry.sku: entry.version for entry in entries},
-        latest=latest,
-        signature=signature,
-    )
+    return _Snapshot(main=build_index(entries), latest=latest)
 
 
 def _read_entries(connection: Connection, *, since: datetime | None) -> tuple[list[SearchEntry], datetime | None]:
-    """Return products by sku, and when the last of them was changed; None where there are none."""
+    """Return products changed after an instant, or all, and when the last of them was; None where there are none."""
     statement = select(
         ProductRow.sku,
         ProductRow.name,
         ProductRow.category_path,
         ProductRow.is_active,
-        ProductRow.version,
         ProductRow.changed_at_utc,
     ).order_by(ProductRow.sku)
     if since is not None:
-        statement = statement.where(ProductRow.changed_at_utc >= since)
+        statement = statement.where(ProductRow.changed_at_utc > since)
     rows = connection.execute(statement).all()
     gtins = _read_gtins(connection, None if since is None else [row.sku for row in rows])
     entries = [
@@ -150,7 +130,6 @@ def _read_entries(connection: Connection, *, since: datetime | None) -> tuple[li
             category_path=row.category_path,
             gtins=tuple(gtins.get(row.sku, ())),
             is_active=row.is_active,
-            version=row.version,
         )
         for row in rows
     ]

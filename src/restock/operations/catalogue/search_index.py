@@ -6,7 +6,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -22,6 +22,8 @@ _MOST_WORDS = 8
 _WORD = re.compile(r"[^\W_]+")
 # Sorts after everything that begins with a text.
 _AFTER_ALL = "\U0010ffff"
+# With so many products found by their words, words that are nearly the same are not looked for.
+_ENOUGH = 5
 # Edits that are forgiven in a word of at least so many letters.
 _ONE_EDIT_FROM, _TWO_EDITS_FROM = 4, 7
 # How much a word found there says about the product.
@@ -55,7 +57,6 @@ class SearchEntry:
         category_path: categories from broad to narrow.
         gtins: its barcodes, 14 digits.
         is_active: whether it is still bought or sold.
-        version: its version when it was indexed.
     """
 
     sku: str
@@ -63,7 +64,6 @@ class SearchEntry:
     category_path: str
     gtins: tuple[str, ...]
     is_active: bool
-    version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +87,12 @@ class SearchIndex:
 
     Attributes:
         entries: the products; a place is a position in it.
-        by_sku: place by sku, in its normal form.
+        by_sku: place by sku.
+        by_plain_sku: place by sku in its normal form.
         by_gtin: place by barcode, 14 digits.
         words: all words, sorted.
-        by_length: positions in `words` by length of the word.
+        by_shape: words and their positions in `words`, by number of letters and of digits among them: an edit changes
+            either by one at most.
         starts: where the postings of each word begin; one more than there are words.
         posted: place of each posting.
         weights: weight of each posting's field.
@@ -102,9 +104,10 @@ class SearchIndex:
 
     entries: tuple[SearchEntry, ...]
     by_sku: dict[str, int]
+    by_plain_sku: dict[str, int]
     by_gtin: dict[str, int]
     words: list[str]
-    by_length: dict[int, tuple[list[str], Places]]
+    by_shape: dict[tuple[int, int], tuple[list[str], Places]]
     starts: Places
     posted: Places
     weights: Floats
@@ -121,44 +124,47 @@ def normalise(text: str) -> str:
         >>> normalise("  Crème-Brûlée_2 ")
         'creme brulee 2'
     """
-    plain = "".join(
-        letter for letter in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(letter)
-    )
+    plain = text.casefold()
+    if not plain.isascii():
+        letters = unicodedata.normalize("NFKD", plain)
+        plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(_WORD.findall(plain))
 
 
 def build_index(entries: Iterable[SearchEntry]) -> SearchIndex:
     """Return the index of some products."""
     kept = tuple(entries)
-    postings: dict[str, dict[int, float]] = defaultdict(dict)
+    postings: dict[str, dict[int, float]] = {}
     texts: list[tuple[str, int]] = []
     for place, entry in enumerate(kept):
         sku, name = normalise(entry.sku), normalise(entry.name)
         texts += [(sku, place), (name, place)]
-        fields = {
-            "category": normalise(entry.category_path).split(),
-            "barcode": [shorten_gtin(gtin) for gtin in entry.gtins],
-            "name": name.split(),
-            "sku": [*sku.split(), sku.replace(" ", "")],
-        }
-        for field_name, words in fields.items():
-            for word in words:
-                weight = _FIELD_WEIGHTS[field_name]
-                postings[word][place] = max(postings[word].get(place, 0.0), weight)
+        fields = (
+            ("category", normalise(entry.category_path).split()),
+            ("barcode", [shorten_gtin(gtin) for gtin in entry.gtins]),
+            ("name", name.split()),
+            ("sku", [*sku.split(), sku.replace(" ", "")]),
+        )
+        # The later field says more of the product than the earlier.
+        for field_name, words_of_field in fields:
+            weight = _FIELD_WEIGHTS[field_name]
+            for word in words_of_field:
+                postings.setdefault(word, {})[place] = weight
     words = sorted(postings)
     texts.sort()
-    by_length: dict[int, list[int]] = defaultdict(list)
+    by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)
     for position, word in enumerate(words):
-        by_length[len(word)].append(position)
+        by_shape[_shape_of(word)].append(position)
     counts = np.fromiter((len(postings[word]) for word in words), dtype=np.int64, count=len(words))
     return SearchIndex(
         entries=kept,
-        by_sku={normalise(entry.sku): place for place, entry in enumerate(kept)},
+        by_sku={entry.sku: place for place, entry in enumerate(kept)},
+        by_plain_sku={normalise(entry.sku): place for place, entry in enumerate(kept)},
         by_gtin={gtin: place for place, entry in enumerate(kept) for gtin in entry.gtins},
         words=words,
-        by_length={
-            length: ([words[position] for position in positions], np.array(positions, dtype=np.int64))
-            for length, positions in by_length.items()
+        by_shape={
+            shape: ([words[position] for position in positions], np.array(positions, dtype=np.int64))
+            for shape, positions in by_shape.items()
         },
         starts=np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]),
         posted=np.fromiter((place for word in words for place in postings[word]), dtype=np.int64),
@@ -201,7 +207,8 @@ def find(
         levels, scores = _match_words(index, words)
         _mark_words(matches, levels)
         n_found = int(np.count_nonzero(allowed & (matches <= Match.WORDS)))
-        if n_found < limit:
+        is_exact = text in index.by_plain_sku or _as_gtin(query) in index.by_gtin
+        if n_found < min(limit, _ENOUGH) and not is_exact:
             near_levels, near_scores = _match_nearly(index, words)
             levels, scores = np.maximum(levels, near_levels), np.maximum(scores, near_scores)
             _mark_words(matches, levels)
@@ -223,9 +230,7 @@ def find(
 
 def _allowed(index: SearchIndex, *, without: frozenset[str], is_active: bool | None) -> npt.NDArray[np.bool_]:
     allowed = np.ones(len(index.entries), dtype=np.bool_) if is_active is None else index.is_active == is_active
-    if without:
-        left_out = np.fromiter((entry.sku in without for entry in index.entries), np.bool_, len(index.entries))
-        allowed = allowed & ~left_out
+    allowed[[index.by_sku[sku] for sku in without if sku in index.by_sku]] = False
     return allowed
 
 
@@ -251,10 +256,10 @@ def _match_nearly(index: SearchIndex, words: Sequence[str]) -> tuple[Levels, Flo
     levels, scores = _empty(index, words)
     for row, word in enumerate(words):
         most = _edits_forgiven(word)
-        for length in range(len(word) - most, len(word) + most + 1) if most else ():
-            candidates, positions = index.by_length.get(length, ([], np.empty(0, dtype=np.int64)))
-            if not candidates:
+        for shape in _near_shapes(word, most) if most else ():
+            if shape not in index.by_shape:
                 continue
+            candidates, positions = index.by_shape[shape]
             for _, distance, position in process.extract(
                 word, candidates, scorer=OSA.distance, processor=None, score_cutoff=most, limit=None
             ):
@@ -280,14 +285,32 @@ def _mark_words(matches: Levels, levels: Levels) -> None:
 
 
 def _mark_exact(index: SearchIndex, matches: Levels, *, query: str, text: str) -> None:
-    digits = query.strip().replace(" ", "").replace("-", "")
-    if len(digits) in GTIN_LENGTHS and digits.isascii() and digits.isdigit():
-        place = index.by_gtin.get(digits.zfill(GTIN_DIGITS))
-        if place is not None:
-            matches[place] = Match.BARCODE
-    place = index.by_sku.get(text) if text else None
+    place = index.by_gtin.get(_as_gtin(query))
+    if place is not None:
+        matches[place] = Match.BARCODE
+    place = index.by_sku.get(query.strip(), index.by_plain_sku.get(text) if text else None)
     if place is not None:
         matches[place] = Match.SKU
+
+
+def _as_gtin(query: str) -> str:
+    """Return a query of as many digits as a barcode has in the form in which barcodes are kept; else nothing."""
+    digits = query.strip().replace(" ", "").replace("-", "")
+    is_one = len(digits) in GTIN_LENGTHS and digits.isascii() and digits.isdigit()
+    return digits.zfill(GTIN_DIGITS) if is_one else ""
+
+
+def _shape_of(word: str) -> tuple[int, int]:
+    """Return the length of a word, and how many digits are in it."""
+    return len(word), sum(letter.isdigit() for letter in word)
+
+
+def _near_shapes(word: str, most: int) -> Iterator[tuple[int, int]]:
+    """Yield the shapes that a word may have after some edits."""
+    length, n_digits = _shape_of(word)
+    for other_length in range(length - most, length + most + 1):
+        for other_digits in range(max(0, n_digits - most), n_digits + most + 1):
+            yield other_length, other_digits
 
 
 def _range_of(texts: Sequence[str], beginning: str) -> tuple[int, int]:
