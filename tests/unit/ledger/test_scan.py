@@ -105,7 +105,7 @@ def test_read_code_keeps_other_elements_by_name():
     code = read("(01)09506000134352(15)251231(3103)001250(21)S-1(30)4")
     assert code.others == (
         Element(identifier="15", name="BEST BEFORE or BEST BY", value="251231"),
-        Element(identifier="3103", name="NET W01000009 (kg)", value="001250"),
+        Element(identifier="3103", name="NET WEIGHT (kg)", value="001250"),
     )
     assert (code.serial, code.quantity) == ("S-1", 4)
 

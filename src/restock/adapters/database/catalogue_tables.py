@@ -20,6 +20,8 @@ class ProductRow(Base):
         CheckConstraint("quantity_decimals BETWEEN 0 AND 6", name="decimals"),
         CheckConstraint("shelf_life_days IS NULL OR shelf_life_days > 0", name="shelf_life"),
         Index(None, "name"),
+        # Search asks for the last change before it answers.
+        Index(None, "changed_at_utc"),
     )
 
     sku: Mapped[Code] = mapped_column(primary_key=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from restock.adapters.database.catalogue_tables import BarcodeRow, CostRow, PriceRow, ProductRow, ProductUnitRow
 from restock.adapters.database.ledger_tables import MovementLineRow
@@ -106,6 +106,7 @@ def put_products(
     """
     lock_catalogue(connection)
     company = read_company(connection)
+    stamp = _next_instant(connection, now)
     seen: set[str] = set()
     outcomes: list[Outcome] = []
     for chunk in in_chunks(drafts):
@@ -117,7 +118,7 @@ def put_products(
                 outcomes.append(_accept(draft, present, accepted, seen=seen, expected_version=expected))
             except RestockError as error:
                 outcomes.append(Outcome(key=draft.sku, state=ChangeState.REFUSED, error=error))
-        _write(connection, accepted, present.known, now=now)
+        _write(connection, accepted, present.known, now=stamp)
         record_changes(connection, accepted.changes, subject=PRODUCT, actor=actor, now=now)
     return tuple(outcomes)
 
@@ -148,6 +149,15 @@ def read_contents(connection: Connection, skus: Sequence[str]) -> dict[str, Know
         )
         for sku, each in known.items()
     }
+
+
+def _next_instant(connection: Connection, now: datetime) -> datetime:
+    """Return the instant of a change: later than all before, so that who follows the catalogue misses none.
+
+    Writers wait for one another, so that no earlier instant is committed later.
+    """
+    latest = connection.execute(select(func.max(ProductRow.changed_at_utc))).scalar_one()
+    return now if latest is None or latest < now else latest + timedelta(microseconds=1)
 
 
 def _read_present(connection: Connection, drafts: Sequence[ProductDraft], *, company: Company, today: date) -> _Present:
