@@ -17,6 +17,10 @@ def _as_text(number: Decimal) -> str:
 Exact = Annotated[Decimal, PlainSerializer(_as_text, return_type=str, when_used="json")]
 
 
+# A field named date would hide the type.
+Day = date
+
+
 class Part(BaseModel):
     """A part of the page."""
 
@@ -51,7 +55,7 @@ class PageProduct(Part):
     units: list[PageUnit] = Field(description="Other units it is counted in.")
     is_active: bool = Field(description="Whether it is still bought or sold.")
     version: int = Field(description="Rises with every change; the ETag of the product.")
-    changed_at: datetime = Field(description="When it was changed last, UTC.")
+    changed_at_utc: datetime = Field(description="When it was changed last.")
 
 
 class LotStock(Part):
@@ -92,7 +96,7 @@ class InTransit(Part):
     source: str = Field(description="Where from.")
     target: str = Field(description="Where to.")
     lot: str = Field(description="Lot; empty where lots are not kept.")
-    dispatched_at: datetime = Field(description="When it left, UTC.")
+    dispatched_at_utc: datetime = Field(description="When it left.")
     quantity: Exact = Field(description="What has not arrived yet.")
 
 
@@ -127,7 +131,7 @@ class PagePrices(Part):
 class ForecastPeriod(Part):
     """Demand in one period."""
 
-    date: date = Field(description="First day of the period.")
+    date: Day = Field(description="First day of the period.")
     mean_units: float = Field(description="Expected demand, units in the period.")
     quantile_units: dict[str, float] = Field(description="Demand by probability level, units in the period.")
 
@@ -174,7 +178,7 @@ class LastMovement(Part):
 
     movement: str = Field(description="The movement.")
     kind: str = Field(description="What happened.")
-    occurred_at: datetime = Field(description="When, UTC.")
+    occurred_at_utc: datetime = Field(description="When it happened.")
     posted_by: str = Field(description="Who posted it.")
     reference: str = Field(description="Invoice, order, count or transfer it belongs to.")
     location: str = Field(description="Where.")

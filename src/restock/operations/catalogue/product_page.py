@@ -82,7 +82,7 @@ def read_product_page(connection: Connection, sku: str, *, today: date, location
     demand = _read_customer_demand(connection, sku, to_units, location=location)
     prices = read_prices(connection, [sku], on=today)[sku]
     return ProductPage(
-        product=_describe_product(product),
+        product=describe_product(product),
         as_of=today,
         on_hand=_total(to_units, (each.on_hand for each in stock)),
         stock=stock,
@@ -103,9 +103,11 @@ def _total(to_units: ToUnits, quantities: Iterable[Decimal]) -> Decimal:
     return sum(quantities, to_units(0))
 
 
-def _describe_product(product: ProductRecord) -> PageProduct:
-    names = set(PageProduct.model_fields) - {"barcodes", "units"}
+def describe_product(product: ProductRecord) -> PageProduct:
+    """Return a product as a page shows it."""
+    names = set(PageProduct.model_fields) - {"barcodes", "units", "changed_at_utc"}
     return PageProduct(
+        changed_at_utc=product.changed_at,
         **{name: getattr(product, name) for name in names},
         barcodes=[PageBarcode(gtin=each.gtin, unit=each.unit) for each in product.barcodes],
         units=[PageUnit(unit=each.unit, factor=each.factor) for each in product.units],
@@ -207,7 +209,7 @@ def _read_in_transit(connection: Connection, sku: str, to_units: ToUnits, *, loc
     return [
         InTransit(
             **{name: row[name] for name in ("transfer", "source", "target", "lot")},
-            dispatched_at=row["dispatched_at_utc"],
+            dispatched_at_utc=row["dispatched_at_utc"],
             quantity=to_units(row["open"]),
         )
         for row in _rows(connection, statement, TransferRow.target, location)
@@ -333,7 +335,7 @@ def _read_last_movements(
     return [
         LastMovement(
             **{name: row[name] for name in ("movement", "kind", "posted_by", "reference", "location", "lot")},
-            occurred_at=row["occurred_at_utc"],
+            occurred_at_utc=row["occurred_at_utc"],
             quantity=to_units(row["quantity"]),
         )
         for row in _rows(connection, statement, MovementLineRow.location, location)
