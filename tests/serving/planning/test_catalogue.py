@@ -67,7 +67,16 @@ def test_patch_product_base_unit_is_refused_once_booked(manager):
     manager.book("receipt", "SCREW", 5)
     reply = manager.send("PATCH", "/products/SCREW", {"base_unit": "kg"})
     assert reply.status_code == 422
-    assert "movements are booked in it" in reply.json()["detail"]
+    assert "terms or plans are kept in it" in reply.json()["detail"]
+
+
+def test_patch_product_without_lots_is_refused_while_stock_is_in_lots(manager):
+    manager.book("receipt", "MILK", 5, lot="A")
+    reply = manager.send("PATCH", "/products/MILK", {"is_lot_tracked": False})
+    assert reply.status_code == 422
+    assert "has stock in lots" in reply.json()["detail"]
+    manager.book("sale", "MILK", 5)
+    assert manager.send("PATCH", "/products/MILK", {"is_lot_tracked": False}).status_code == 200
 
 
 def test_get_products_pages_filters_and_sorts(operator):
