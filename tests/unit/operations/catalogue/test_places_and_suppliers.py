@@ -168,7 +168,7 @@ def test_note_expiry_of_one_new_lot_by_two_receipts_at_once_is_noted_once(engine
         with write_transaction(engine) as connection:
             note_expiry(connection, "OIL", "L1", expires_on=day)
             other = pool.submit(note)
-            with pytest.raises(TimeoutError, match="^$"):
+            with pytest.raises(TimeoutError, match=r"^$"):
                 other.result(timeout=0.3)
         other.result(timeout=30)
     assert reading(list_lots, "OIL")[0] == [LotRecord(sku="OIL", lot="L1", expires_on=day)]

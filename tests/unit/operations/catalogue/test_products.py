@@ -239,7 +239,7 @@ def test_put_product_with_another_base_unit_waits_for_who_is_booking_it(engine, 
             units = read_units(connection, ["PEN"])["PEN"]
             changing = pool.submit(change_unit)
             # It can't be done before this transaction ends, however long that takes.
-            with pytest.raises(TimeoutError, match="^$"):
+            with pytest.raises(TimeoutError, match=r"^$"):
                 changing.result(timeout=0.3)
             movement = receive(
                 [Entry(sku="PEN", quantity=units.to_scaled(Decimal(5), "piece"))], location="S", occurred_at=NOW
