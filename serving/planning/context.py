@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.operations.access import Principal
+from restock.operations.catalogue.search import CatalogueSearch
 from restock.settings import Settings
 from serving.planning.etags import version_of
 
@@ -25,11 +26,13 @@ class PlanningContext:
         engine: the ledger's database.
         settings: where things run.
         now: the time, UTC.
+        search: finds products; it keeps an index in memory.
     """
 
     engine: Engine
     settings: Settings
     now: Callable[[], datetime]
+    search: CatalogueSearch = field(default_factory=CatalogueSearch)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

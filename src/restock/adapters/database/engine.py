@@ -61,6 +61,11 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+def is_read_only(connection: Connection) -> bool:
+    """Return whether a connection is of `read_transaction`, where nothing may be locked."""
+    return not connection.get_execution_options().get(_IS_WRITE, False)
+
+
 def create_triggers(connection: Connection) -> None:
     """Make the triggers that refuse to change or remove what is posted; a second time changes nothing."""
     for table in APPEND_ONLY:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from sqlalchemy import Connection, select
 
 from restock.adapters.database.catalogue_tables import ProductRow, ProductUnitRow
+from restock.adapters.database.engine import is_read_only
 from restock.errors import NotFoundError
 from restock.ledger.quantities import UnitsOfMeasure
 
@@ -38,7 +39,7 @@ class ProductFacts:
 def read_product_facts(
     connection: Connection, skus: Iterable[str], *, must_be_known: bool = True
 ) -> Mapping[str, ProductFacts]:
-    """Return the facts of products by sku.
+    """Return the facts of products by sku; who writes holds them, so that the unit of a product can't change meanwhile.
 
     Args:
         connection: in a transaction.
@@ -49,15 +50,21 @@ def read_product_facts(
         NotFoundError: a sku is not in the catalogue, and must be.
     """
     wanted = sorted(set(skus))
-    products = connection.execute(
+    statement = (
         select(
             ProductRow.sku,
             ProductRow.name,
             ProductRow.base_unit,
             ProductRow.quantity_decimals,
             ProductRow.is_lot_tracked,
-        ).where(ProductRow.sku.in_(wanted))
-    ).all()
+        )
+        .where(ProductRow.sku.in_(wanted))
+        .order_by(ProductRow.sku)
+    )
+    if not is_read_only(connection):
+        # Many may hold it at once; only a change of the unit waits, which asks for the row alone.
+        statement = statement.with_for_update(read=True, key_share=True)
+    products = connection.execute(statement).all()
     missing = sorted(set(wanted) - {row.sku for row in products})
     if missing and must_be_known:
         refuse_unknown(missing)

@@ -8,13 +8,24 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, or_, select
 
-from restock.adapters.database.catalogue_tables import BarcodeRow, CostRow, PriceRow, ProductRow, ProductUnitRow
-from restock.adapters.database.ledger_tables import MovementLineRow
+from restock.adapters.database.base import Base
+from restock.adapters.database.catalogue_tables import (
+    BarcodeRow,
+    CostRow,
+    PriceRow,
+    ProductRow,
+    ProductUnitRow,
+    SupplyTermRow,
+)
+from restock.adapters.database.ledger_tables import BalanceRow, MovementLineRow
+from restock.adapters.database.order_tables import CountLineRow, CustomerOrderLineRow, PurchaseOrderLineRow
+from restock.adapters.database.planning_tables import OverrideRow, PlanRow
 from restock.adapters.database.product_facts import FACTOR_SCALE
 from restock.errors import RestockError
 from restock.ledger.gtin import shorten_gtin
+from restock.ledger.movements import NO_LOT, Virtual
 from restock.operations.catalogue.changes import (
     Change,
     ChangeState,
@@ -44,6 +55,16 @@ COLUMNS = (
     "shelf_life_days",
     "is_active",
 )
+# What holds quantities in scaled base units.
+_SCALED: tuple[type[Base], ...] = (
+    MovementLineRow,
+    PurchaseOrderLineRow,
+    CustomerOrderLineRow,
+    CountLineRow,
+    SupplyTermRow,
+    PlanRow,
+    OverrideRow,
+)
 _FIXED_ONCE_BOOKED = ("base_unit", "quantity_decimals")
 _AMOUNTS: dict[str, type[CostRow] | type[PriceRow]] = {"unit_cost": CostRow, "unit_price": PriceRow}
 
@@ -62,7 +83,8 @@ class _Present:
     Attributes:
         known: version and content by sku.
         owners: sku by GTIN; brought up to date with each draft that is accepted.
-        booked: skus with movement lines, of those whose unit is to change.
+        booked: skus with quantities somewhere, of those whose unit is to change.
+        in_lots: skus with stock in lots, of those that are not to be kept by lots any more.
         amounts: costs and prices by field and sku.
         company: the currency.
         today: the company's day.
@@ -71,6 +93,7 @@ class _Present:
     known: Mapping[str, Known]
     owners: dict[str, str]
     booked: frozenset[str]
+    in_lots: frozenset[str]
     amounts: Mapping[str, Mapping[str, History]]
     company: Company
     today: date
@@ -174,10 +197,16 @@ def _read_present(connection: Connection, drafts: Sequence[ProductDraft], *, com
         if draft.sku in known
         and any(known[draft.sku].content[name] != getattr(draft, name) for name in _FIXED_ONCE_BOOKED)
     ]
+    loosened = [
+        draft.sku
+        for draft in drafts
+        if draft.sku in known and known[draft.sku].content["is_lot_tracked"] and not draft.is_lot_tracked
+    ]
     return _Present(
         known=known,
         owners=owners,
         booked=_find_booked(connection, restated),
+        in_lots=_find_in_lots(connection, loosened),
         amounts={
             name: read_history(connection, row, [draft.sku for draft in drafts if getattr(draft, name) is not None])
             for name, row in _AMOUNTS.items()
@@ -188,14 +217,37 @@ def _read_present(connection: Connection, drafts: Sequence[ProductDraft], *, com
 
 
 def _find_booked(connection: Connection, skus: Sequence[str]) -> frozenset[str]:
-    """Return which of some products have movement lines; their rows are held, so that nobody books them meanwhile."""
+    """Return which of some products have quantities in the books or in orders, terms and plans.
+
+    The products are held, so that nobody books them meanwhile.
+    """
     if not skus:
         return frozenset()
-    connection.execute(
-        select(ProductRow.sku).where(ProductRow.sku.in_(skus)).order_by(ProductRow.sku).with_for_update()
+    _hold(connection, skus)
+    found: set[str] = set()
+    for row in _SCALED:
+        column = row.__table__.c.sku
+        found.update(connection.execute(select(column).where(column.in_(skus)).distinct()).scalars())
+    return frozenset(found)
+
+
+def _find_in_lots(connection: Connection, skus: Sequence[str]) -> frozenset[str]:
+    """Return which of some products have stock in lots; they are held, so that nobody books them meanwhile."""
+    if not skus:
+        return frozenset()
+    _hold(connection, skus)
+    stock = select(BalanceRow.sku).where(
+        BalanceRow.sku.in_(skus),
+        BalanceRow.lot != NO_LOT,
+        BalanceRow.quantity != 0,
+        or_(BalanceRow.location.not_like("@%"), BalanceRow.location == Virtual.TRANSIT.value),
     )
-    lines = connection.execute(select(MovementLineRow.sku).where(MovementLineRow.sku.in_(skus)).distinct())
-    return frozenset(lines.scalars())
+    return frozenset(connection.execute(stock.distinct()).scalars())
+
+
+def _hold(connection: Connection, skus: Sequence[str]) -> None:
+    held = select(ProductRow.sku).where(ProductRow.sku.in_(skus)).order_by(ProductRow.sku)
+    connection.execute(held.with_for_update())
 
 
 def _accept(
@@ -209,6 +261,11 @@ def _accept(
     content = content_of(draft)
     _require_free_barcodes(draft, present.owners)
     _require_same_unit(draft, known, booked=present.booked)
+    if draft.sku in present.in_lots:
+        raise CatalogueError(
+            f"sku {draft.sku!r} has stock in lots, so it must go on being kept by lots. Sell or write off that stock "
+            "first."
+        )
     amounts = _new_amounts(draft, present)
     stated = {name: _state_amount(key[1], value) for name, (key, value) in amounts.items()}
     change = judge(draft.sku, content | stated, known, noun=PRODUCT.noun, expected_version=expected_version)
@@ -241,7 +298,7 @@ def _require_same_unit(draft: ProductDraft, known: Known | None, *, booked: froz
         if known.content[name] != getattr(draft, name):
             raise CatalogueError(
                 f"{name} of sku {draft.sku!r} is {known.content[name]!r} and can't become {getattr(draft, name)!r}: "
-                "movements are booked in it. Make a new sku, and book the stock over."
+                "movements, orders, terms or plans are kept in it. Make a new sku, and book the stock over."
             )
 
 

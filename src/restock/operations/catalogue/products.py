@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, func, or_, select
 from restock.adapters.database.catalogue_tables import BarcodeRow, ProductRow
 from restock.adapters.database.keyset import SortKey, read_page
 from restock.adapters.database.product_facts import FACTOR_SCALE, read_product_facts
-from restock.errors import NotFoundError
+from restock.errors import NotFoundError, RestockError, VersionConflictError
 from restock.ledger.quantities import UnitsOfMeasure
 from restock.operations.catalogue.changes import in_chunks, require_outcome
 from restock.operations.catalogue.product_drafts import Barcode, ProductDraft, ProductRecord, ProductUnit
@@ -29,10 +29,12 @@ __all__ = [
     "Barcode",
     "BarcodeConflictError",
     "ProductDraft",
+    "ProductExistsError",
     "ProductFilter",
     "ProductRecord",
     "ProductSort",
     "ProductUnit",
+    "create_product",
     "list_products",
     "put_product",
     "put_products",
@@ -40,6 +42,13 @@ __all__ = [
     "read_products",
     "read_units",
 ]
+
+
+class ProductExistsError(RestockError):
+    """A product was to be new, but the sku is taken."""
+
+    http_status = 409
+    title = "The sku is taken"
 
 
 class ProductSort(StrEnum):
@@ -68,6 +77,28 @@ class ProductFilter:
     is_lot_tracked: bool | None = None
     gtin: str | None = None
     changed_since: datetime | None = None
+
+
+def create_product(connection: Connection, draft: ProductDraft, *, actor: str, now: datetime) -> ProductRecord:
+    """Create a product and return it.
+
+    Args:
+        connection: in a write transaction; the caller commits.
+        draft: what it is to be.
+        actor: who writes.
+        now: the time, UTC.
+
+    Raises:
+        ProductExistsError: there is one with the sku.
+        BarcodeConflictError: a barcode belongs to another product.
+        QuantityError: the cost or price has more decimal places than the company keeps.
+    """
+    try:
+        return put_product(connection, draft, actor=actor, now=now, expected_version=0)
+    except VersionConflictError as error:
+        raise ProductExistsError(
+            f"sku {draft.sku!r} is in the catalogue already. Change it with PUT or PATCH, or take another sku."
+        ) from error
 
 
 def put_product(

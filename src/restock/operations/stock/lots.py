@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from restock.adapters.database.catalogue_tables import LotRow
 from restock.errors import DataError
+
+_INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def note_expiry(connection: Connection, sku: str, lot: str, *, expires_on: date | None) -> None:
@@ -22,10 +27,19 @@ def note_expiry(connection: Connection, sku: str, lot: str, *, expires_on: date 
     Raises:
         DataError: the lot is known with another expiry.
     """
-    known = connection.execute(select(LotRow.expires_on).where(LotRow.sku == sku, LotRow.lot == lot)).one_or_none()
+    chosen = select(LotRow.expires_on).where(LotRow.sku == sku, LotRow.lot == lot)
+    known = connection.execute(chosen).one_or_none()
     if known is None:
-        connection.execute(insert(LotRow), {"sku": sku, "lot": lot, "expires_on": expires_on})
-        return
+        # Two receipts may bring a lot at once: the second one waits here, and then knows it from the first.
+        noted = connection.execute(
+            _INSERTS[connection.dialect.name](LotRow)
+            .on_conflict_do_nothing(index_elements=[LotRow.sku, LotRow.lot])
+            .returning(LotRow.lot),
+            {"sku": sku, "lot": lot, "expires_on": expires_on},
+        ).one_or_none()
+        if noted is not None:
+            return
+        known = connection.execute(chosen).one()
     if expires_on is None or known.expires_on == expires_on:
         return
     if known.expires_on is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select
 
-from restock.adapters.database.engine import read_transaction
+from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.ledger_tables import AuditRow
 from restock.errors import NotFoundError, VersionConflictError
 from restock.ledger.quantities import QuantityError
@@ -32,6 +33,7 @@ from restock.operations.catalogue.supply_terms import (
     put_supply_term,
     put_supply_terms,
 )
+from restock.operations.stock.lots import note_expiry
 
 
 def n_entries(engine):
@@ -153,3 +155,20 @@ def test_put_lot_of_a_product_without_lots_is_refused(writing):
     writing(put_product, ProductDraft(sku="PEN", name="Pen"))
     with pytest.raises(CatalogueError, match="'PEN' is not kept by lots"):
         writing(put_lot, LotDraft(sku="PEN", lot="L1"))
+
+
+def test_note_expiry_of_one_new_lot_by_two_receipts_at_once_is_noted_once(engine, reading, with_parties):
+    day = date(2024, 9, 30)
+
+    def note():
+        with write_transaction(engine) as connection:
+            note_expiry(connection, "OIL", "L1", expires_on=day)
+
+    with ThreadPoolExecutor() as pool:
+        with write_transaction(engine) as connection:
+            note_expiry(connection, "OIL", "L1", expires_on=day)
+            other = pool.submit(note)
+            with pytest.raises(TimeoutError, match=r"^$"):
+                other.result(timeout=0.3)
+        other.result(timeout=30)
+    assert reading(list_lots, "OIL")[0] == [LotRecord(sku="OIL", lot="L1", expires_on=day)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -28,6 +29,8 @@ from restock.operations.catalogue.products import (
     read_product,
     read_units,
 )
+from restock.operations.catalogue.suppliers import SupplierDraft, put_supplier
+from restock.operations.catalogue.supply_terms import SupplyTermDraft, put_supply_term
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 EAN, CASE = "4006381333931", "14006381333938"
@@ -211,3 +214,38 @@ def test_put_products_many_are_all_there(writing, reading):
     assert {outcome.state for outcome in writing(put_products, drafts)} == {"created"}
     assert {outcome.state for outcome in writing(put_products, drafts)} == {"unchanged"}
     assert reading(read_units, ["P00000", "P04499"])["P04499"].factors == {"case": Decimal(6)}
+
+
+def test_put_product_with_another_base_unit_is_refused_once_a_supply_term_counts_in_it(writing):
+    writing(put_product, draft())
+    writing(put_location, LocationDraft(location="S", name="Shop"))
+    writing(put_supplier, SupplierDraft(supplier="ACME", name="Acme"))
+    term = SupplyTermDraft(sku="PEN", location="S", supplier="ACME", unit_cost=Decimal(1), quoted_lead_time_days=1)
+    writing(put_supply_term, term)
+    with pytest.raises(CatalogueError, match="can't become 3"):
+        writing(put_product, draft(quantity_decimals=3))
+
+
+def test_put_product_with_another_base_unit_waits_for_who_is_booking_it(engine, writing):
+    writing(put_product, draft())
+    writing(put_location, LocationDraft(location="S", name="Shop"))
+
+    def change_unit():
+        with pytest.raises(CatalogueError, match="can't become 3"):
+            writing(put_product, draft(quantity_decimals=3))
+
+    with ThreadPoolExecutor() as pool:
+        with write_transaction(engine) as connection:
+            units = read_units(connection, ["PEN"])["PEN"]
+            changing = pool.submit(change_unit)
+            # It can't be done before this transaction ends, however long that takes.
+            with pytest.raises(TimeoutError, match=r"^$"):
+                changing.result(timeout=0.3)
+            movement = receive(
+                [Entry(sku="PEN", quantity=units.to_scaled(Decimal(5), "piece"))], location="S", occurred_at=NOW
+            )
+            post(
+                connection,
+                Posting(movement=movement, identifier="m", key="k", request={}, posted_by="test", posted_at=NOW),
+            )
+        changing.result(timeout=30)

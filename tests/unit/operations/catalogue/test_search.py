@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -140,3 +142,27 @@ def test_put_product_dated_before_the_last_change_is_found_all_the_same(writing,
     writing(put_product, ProductDraft(sku="B", name="Second"), now=datetime(2020, 1, 1, tzinfo=UTC))
     assert len(reading(search.search, "second")) == 1
     assert reading(read_product, "B").changed_at > reading(read_product, "A").changed_at
+
+
+@pytest.mark.long
+def test_find_in_fifty_thousand_products_takes_less_than_fifty_milliseconds():
+    rng = random.Random(5)
+    makers = ["".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(3)) for _ in range(800)]
+    things = ["chocolate", "detergent", "screwdriver", "yoghurt", "notebook", "battery", "shampoo", "coffee"]
+    products = [
+        entry(
+            f"SKU-{number:06}",
+            f"{rng.choice(makers)} {rng.choice(things)} {rng.randint(1, 99)}0 g",
+            gtins=[f"{number:014}"],
+        )
+        for number in range(50_000)
+    ]
+    index = build_index(products)
+    seconds = []
+    for product in rng.sample(products, 200):
+        word = product.name.split()[1]
+        for query in (product.sku, product.name, word[:4], product.name.replace(word, f"{word[1]}{word[0]}{word[2:]}")):
+            begin = time.perf_counter()
+            assert find(index, query, limit=20)
+            seconds.append(time.perf_counter() - begin)
+    assert sorted(seconds)[int(0.99 * len(seconds))] < 0.05
