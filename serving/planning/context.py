@@ -15,6 +15,7 @@ from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.operations.access import Principal
 from restock.settings import Settings
 from serving.planning.etags import version_of
+from serving.planning.events import EventBroker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,13 @@ class PlanningContext:
         engine: the ledger's database.
         settings: where things run.
         now: the time, UTC.
+        broker: hands events to those who listen.
     """
 
     engine: Engine
     settings: Settings
     now: Callable[[], datetime]
+    broker: EventBroker
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
