@@ -24,7 +24,7 @@ def is_from_restock():
 
 
 def sent(*, secrets, at):
-    payload = {"summary": "Käse – unter null"}
+    payload = {"summary": "Käse unter null"}
     event = OutboxEvent(sequence=1, event="e", topic="stock.alerts", payload=payload, created_at=at)
     delivery = Delivery(identifier=1, n_attempts=0, event=event)
     body = encode(delivery)
