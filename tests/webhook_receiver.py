@@ -95,6 +95,8 @@ class WebhookReceiver:
     def _make_handler(receiver):  # noqa: N805  (the handler has a self of its own)
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Headers and body are written apart: the second would wait for the client to acknowledge the first.
+            disable_nagle_algorithm = True
 
             def do_POST(self):
                 raw = self.rfile.read(int(self.headers["content-length"]))

@@ -16,6 +16,7 @@ from restock.operations.access import Principal
 from restock.operations.catalogue.search import CatalogueSearch
 from restock.settings import Settings
 from serving.planning.etags import version_of
+from serving.planning.events import EventBroker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,14 @@ class PlanningContext:
         settings: where things run.
         now: the time, UTC.
         search: finds products; it keeps an index in memory.
+        broker: hands events to those who listen.
     """
 
     engine: Engine
     settings: Settings
     now: Callable[[], datetime]
     search: CatalogueSearch = field(default_factory=CatalogueSearch)
+    broker: EventBroker
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -11,11 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from restock.adapters.database.migrate import require_migrated
 from restock.errors import RestockError
 from restock.operations.access import Principal, TokenVerifier
+from restock.operations.background_work import BackgroundWork
 from restock.settings import Settings
 from serving.asgi import Readiness, ServiceFrame
 from serving.openapi import openapi_text, render_docs
 from serving.planning.app import build_application, describe_api
 from serving.planning.context import PlanningContext
+from serving.planning.events import EventBroker
 from serving.planning.gate import Gate
 from serving.security import Headers, bearer_token
 from serving.telemetry import Telemetry
@@ -24,7 +26,13 @@ _NAME = "planning"
 
 
 def build_frame(
-    engine: Engine, settings: Settings, *, now: Callable[[], datetime], verifier: TokenVerifier
+    engine: Engine,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    verifier: TokenVerifier,
+    broker: EventBroker | None = None,
+    background: BackgroundWork | None = None,
 ) -> ServiceFrame:
     """Return the frame of the planning service.
 
@@ -33,17 +41,21 @@ def build_frame(
         settings: where things run.
         now: returns the time, UTC.
         verifier: knows who a token belongs to.
+        broker: hands events to those who listen; None for one that nobody feeds.
+        background: the work beside answering, for the readiness report; None where there is none.
     """
 
     def identify(headers: Headers, _: str) -> Principal:
         return verifier.verify(bearer_token(headers))
 
-    application = build_application(PlanningContext(engine=engine, settings=settings, now=now))
+    application = build_application(
+        PlanningContext(engine=engine, settings=settings, now=now, broker=broker or EventBroker(engine))
+    )
     document = describe_api()
     return ServiceFrame(
         endpoints={},
         verifier=verifier,
-        readiness=lambda: _readiness(engine),
+        readiness=lambda: _readiness(engine, background),
         telemetry=Telemetry(_NAME),
         openapi=openapi_text(document).encode(),
         docs=render_docs(document).encode(),
@@ -58,7 +70,7 @@ def build_frame(
     )
 
 
-def _readiness(engine: Engine) -> Readiness:
+def _readiness(engine: Engine, background: BackgroundWork | None) -> Readiness:
     try:
         require_migrated(engine)
     except RestockError as error:
@@ -66,4 +78,6 @@ def _readiness(engine: Engine) -> Readiness:
     except SQLAlchemyError as error:
         # The driver's message names addresses and users; its kind is enough to know where to look.
         return Readiness(is_ready=False, report={"database": f"can't be reached ({type(error).__name__})"})
-    return Readiness(is_ready=True, report={"database": engine.dialect.name})
+    # A job that fails does not stop the service from answering: its problem is shown, and logged.
+    work = {} if background is None else {name: each.problem or "ok" for name, each in background.health.items()}
+    return Readiness(is_ready=True, report={"database": engine.dialect.name, "background": work})

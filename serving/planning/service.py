@@ -19,6 +19,7 @@ from restock.operations.identity.verifier import open_verifier
 from restock.operations.planning_work import planning_work
 from restock.settings import read_settings
 from serving.asgi import Gateway, ServiceFrame
+from serving.planning.events import EventBroker
 from serving.planning.frame import build_frame
 from serving.telemetry import quieten_client_mistakes
 
@@ -40,18 +41,32 @@ class PlanningService:
         quieten_client_mistakes()
         logging.getLogger("restock").setLevel(settings.log_level)
         self._engine = open_database(settings.ledger_url)
-        self.frame = build_frame(self._engine, settings, now=_now, verifier=open_verifier(settings))
+        broker = EventBroker(self._engine)
+        self._background = planning_work(
+            self._engine,
+            settings,
+            now=_now,
+            rng=random.SystemRandom(),
+            followers=[broker],
+        )
+        self.frame = build_frame(
+            self._engine,
+            settings,
+            now=_now,
+            verifier=open_verifier(settings),
+            broker=broker,
+            background=self._background,
+        )
         is_worker = bentoml.server_context.worker_index is not None
         self._supervisor = int(os.environ.get(SUPERVISOR_VARIABLE, os.getppid())) if is_worker else None
         self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)
         self._watcher.start()
-        self._work = planning_work(self._engine, settings, now=_now, rng=random.Random())  # noqa: S311  (jitter)
-        self._work.start()
+        self._background.start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Stop the work in the background and let go of the database."""
-        self._work.stop()
+        self._background.stop()
         self._watcher.stop()
         self._engine.dispose()
 

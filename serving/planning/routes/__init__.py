@@ -5,28 +5,34 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from serving.planning.routes import (
+    alerts,
     audit,
     catalogue,
     counts,
+    events,
     places,
     planning,
     purchase_orders,
     scan,
     stock,
     transfers,
+    webhooks,
 )
 
 
 def all_routers() -> tuple[APIRouter, ...]:
     """Return the routers of all areas."""
     return (
+        alerts.router,
         audit.router,
         catalogue.router,
         counts.router,
+        events.router,
         places.router,
         planning.router,
         purchase_orders.router,
         scan.router,
         stock.router,
         transfers.router,
+        webhooks.router,
     )

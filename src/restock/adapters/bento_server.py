@@ -12,6 +12,8 @@ import restock
 from restock.errors import ConfigurationError
 from restock.settings import Settings
 
+# Requests under way have so long to come to an end when a service stops.
+_GRACE_SECONDS = 5
 SUPERVISOR_VARIABLE = "RESTOCK_SUPERVISOR_PID"
 FORECAST_SERVICE = "serving.forecast.service:ForecastService"
 PLANNING_SERVICE = "serving.planning.service:PlanningService"
@@ -37,7 +39,9 @@ def find_services() -> Path:
 
 def service_command(service: str, *, host: str, port: int) -> list[str]:
     """Return the command that serves `service`, to be run in the folder of `find_services`."""
-    return [sys.executable, "-m", "bentoml", "serve", service, "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "bentoml", "serve", service, "--host", host, "--port", str(port)]
+    # Replies that go on, such as streams of events, would hold a worker up for ever when it is to stop.
+    return [*command, "--timeout-graceful-shutdown", str(_GRACE_SECONDS)]
 
 
 def service_environment(settings: Settings, service: str, *, port: int, workers: int = 1) -> dict[str, str]:

@@ -15,7 +15,7 @@ from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.journal import append_audit, append_event
 from restock.adapters.database.keyset import Page, SortKey, read_page
 from restock.adapters.database.planning_tables import AlertRow
-from restock.errors import DataError, NotFoundError, RestockError
+from restock.errors import ConflictError, NotFoundError, VersionConflictError
 from restock.ledger.stock_alerts import AlertDraft, Severity
 
 TOPIC = "stock.alerts"
@@ -31,20 +31,6 @@ class AlertState(StrEnum):
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
-
-
-class AlertStateError(DataError):
-    """An alert can't go from where it stands to where it is asked to."""
-
-    http_status = 409
-    title = "The alert is in another state"
-
-
-class AlertChangedError(RestockError):
-    """An alert has changed since it was read."""
-
-    http_status = 412
-    title = "It has changed since it was read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +144,8 @@ def acknowledge(
 
     Raises:
         NotFoundError: there is no such alert.
-        AlertStateError: it is resolved.
-        AlertChangedError: it has changed since it was read.
+        ConflictError: it is resolved.
+        VersionConflictError: it has changed since it was read.
     """
     row = _lock(connection, alert, expected_version=expected_version)
     if row["state"] == AlertState.ACKNOWLEDGED:
@@ -190,7 +176,7 @@ def resolve(
 
     Raises:
         NotFoundError: there is no such alert.
-        AlertChangedError: it has changed since it was read.
+        VersionConflictError: it has changed since it was read.
     """
     row = _lock(connection, alert, expected_version=expected_version)
     if row["state"] == AlertState.RESOLVED:
@@ -212,14 +198,14 @@ def reopen(
 
     Raises:
         NotFoundError: there is no such alert.
-        AlertStateError: it is not resolved, or another one about the same thing is open.
-        AlertChangedError: it has changed since it was read.
+        ConflictError: it is not resolved, or another one about the same thing is open.
+        VersionConflictError: it has changed since it was read.
     """
     row = _lock(connection, alert, expected_version=expected_version)
     _require_state(row, AlertState.RESOLVED, verb="opened again")
     other = _lock_unresolved(connection, [row["about"]])
     if other:
-        raise AlertStateError(
+        raise ConflictError(
             f"alert {alert!r} can't be opened again: {other[0]['alert']!r} is open about the same thing. Use that one."
         )
     values = {
@@ -308,7 +294,7 @@ def _tell(connection: Connection, row: RowMapping, *, change: str, actor: str, n
 def _lock(connection: Connection, alert: str, *, expected_version: int | None) -> RowMapping:
     row = _read(connection, alert, is_locked=True)
     if expected_version is not None and row["version"] != expected_version:
-        raise AlertChangedError(
+        raise VersionConflictError(
             f"alert {alert!r} has version {row['version']}, expected {expected_version}: somebody changed it. Read it "
             "again."
         )
@@ -336,4 +322,4 @@ def _lock_unresolved(connection: Connection, abouts: Sequence[str]) -> list[RowM
 
 def _require_state(row: RowMapping, state: AlertState, *, verb: str) -> None:
     if row["state"] != state:
-        raise AlertStateError(f"alert {row['alert']!r} is {row['state']}; only one that is {state} can be {verb}.")
+        raise ConflictError(f"alert {row['alert']!r} is {row['state']}; only one that is {state} can be {verb}.")

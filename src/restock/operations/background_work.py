@@ -12,8 +12,8 @@ logger = logging.getLogger(__name__)
 
 # A job that is under way when the service stops has so long to come to an end.
 _STOP_SECONDS = 15.0
-# After a failure a job rests longer and longer, up to so many times its pause, but no longer than a minute.
-_LONGEST_REST_SECONDS = 60.0
+# After failures a job rests longer and longer, up to so many times its pause.
+_LONGEST_REST = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +108,7 @@ class BackgroundWork:
             else:
                 logger.warning("%s failed %d times in a row: %s", job.name, n_failures, error)
             self._health[job.name] = replace(before, n_failures=n_failures, problem=f"{type(error).__name__}: {error}")
-            return float(
-                min(job.pause_seconds * 2 ** min(n_failures, 16), max(_LONGEST_REST_SECONDS, job.pause_seconds))
-            )
+            return job.pause_seconds * min(1 << min(n_failures, 10), _LONGEST_REST)
         if before.n_failures:
             logger.info("%s works again", job.name)
         self._health[job.name] = JobHealth(n_runs=before.n_runs + 1, last_run_at=self._now())

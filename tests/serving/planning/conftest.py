@@ -26,6 +26,7 @@ from restock.errors import AuthenticationError
 from restock.operations.access import Principal, Role
 from restock.settings import Settings
 from serving.asgi import Gateway
+from serving.planning.events import EventBroker, EventLimits
 from serving.planning.frame import build_frame
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -185,7 +186,9 @@ def clock():
 @pytest.fixture
 def client(engine, clock, tmp_path):
     settings = Settings(workspace=tmp_path, requests_per_second=10_000)
-    frame = build_frame(engine, settings, now=clock, verifier=Tokens())
+    # Streams end at once, so that every route can be called like any other.
+    broker = EventBroker(engine, limits=EventLimits(longest_seconds=0))
+    frame = build_frame(engine, settings, now=clock, verifier=Tokens(), broker=broker)
 
     async def nothing(scope, receive, send):
         raise AssertionError("the gateway must not pass anything on to BentoML")

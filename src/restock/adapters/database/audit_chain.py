@@ -27,8 +27,8 @@ def seal_audit(connection: Connection, *, now: datetime) -> int:
     """
     if connection.dialect.name == "postgresql":
         # Numbers are given before a transaction commits: an entry with a lower one may still be under way. The lock
-        # waits for the writers of this moment and holds off the next ones until the seal is set.
-        connection.execute(text("LOCK TABLE audit_log IN SHARE MODE"))
+        # waits for the writers of this moment and holds off the next ones, and other sealers, until the seal is set.
+        connection.execute(text("LOCK TABLE audit_log IN SHARE ROW EXCLUSIVE MODE"))
     last = connection.execute(
         select(AuditSealRow.position, AuditSealRow.digest).order_by(AuditSealRow.position.desc()).limit(1)
     ).one_or_none()

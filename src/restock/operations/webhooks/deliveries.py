@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from restock.adapters.database.delivery_tables import WebhookDeliveryRow, WebhookRow
@@ -319,6 +319,21 @@ def replay_range(connection: Connection, webhook: str, *, first: int, last: int,
         details={"first": first, "last": last, "events": n_events},
     )
     return n_events
+
+
+def prune_deliveries(connection: Connection, *, before: datetime) -> int:
+    """Remove what was delivered long ago and return how many deliveries those were; a replay lays them out again.
+
+    Args:
+        connection: in a write transaction.
+        before: what was delivered earlier goes, UTC.
+    """
+    done = connection.execute(
+        delete(WebhookDeliveryRow).where(
+            WebhookDeliveryRow.state == DeliveryState.DELIVERED, WebhookDeliveryRow.delivered_at_utc < before
+        )
+    )
+    return int(done.rowcount)
 
 
 def _insert_pending(

@@ -15,27 +15,13 @@ from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.journal import append_audit
 from restock.adapters.outbox import last_sequence
 from restock.adapters.webhook_calls import check_url
-from restock.errors import DataError, NotFoundError, RestockError
+from restock.errors import ConflictError, DataError, NotFoundError, VersionConflictError
 from restock.ledger.stock_alerts import AlertKind, name_about
 from restock.operations.alerts import resolve_about
 
 MOST_WEBHOOKS = 100
 _MOST_TOPICS = 50
 _TOPIC = re.compile(r"\*|[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63}){0,4}(\.\*)?")
-
-
-class TooManyWebhooksError(RestockError):
-    """There are as many webhooks as there may be."""
-
-    http_status = 409
-    title = "There are too many webhooks"
-
-
-class WebhookChangedError(RestockError):
-    """A webhook has changed since it was read."""
-
-    http_status = 412
-    title = "It has changed since it was read"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +56,12 @@ def create_webhook(
     Raises:
         WebhookAddressError: its address is not one that webhooks go to.
         DataError: a topic is not one.
-        TooManyWebhooksError: there are as many as there may be.
+        ConflictError: there are as many as there may be.
     """
     _check(draft, is_local_allowed=is_local_allowed)
     n_webhooks = int(connection.execute(select(func.count()).select_from(WebhookRow)).scalar_one())
     if n_webhooks >= MOST_WEBHOOKS:
-        raise TooManyWebhooksError(
-            f"there are {n_webhooks} webhooks, at most {MOST_WEBHOOKS} may be. Remove one first."
-        )
+        raise ConflictError(f"there are {n_webhooks} webhooks, at most {MOST_WEBHOOKS} may be. Remove one first.")
     webhook = new_identifier(now)
     values = {
         **_values_of(draft),
@@ -133,7 +117,7 @@ def change_webhook(
 
     Raises:
         NotFoundError: there is no such webhook.
-        WebhookChangedError: it has changed since it was read.
+        VersionConflictError: it has changed since it was read.
         WebhookAddressError: its address is not one that webhooks go to.
         DataError: a topic is not one.
     """
@@ -165,7 +149,7 @@ def rotate_secret(
 
     Raises:
         NotFoundError: there is no such webhook.
-        WebhookChangedError: it has changed since it was read.
+        VersionConflictError: it has changed since it was read.
     """
     lock_webhook(connection, webhook, expected_version=expected_version)
     values = {
@@ -192,7 +176,7 @@ def delete_webhook(
 
     Raises:
         NotFoundError: there is no such webhook.
-        WebhookChangedError: it has changed since it was read.
+        VersionConflictError: it has changed since it was read.
     """
     row = lock_webhook(connection, webhook, expected_version=expected_version)
     connection.execute(delete(WebhookRow).where(WebhookRow.webhook == webhook))
@@ -212,11 +196,11 @@ def lock_webhook(connection: Connection, webhook: str, *, expected_version: int 
 
     Raises:
         NotFoundError: there is no such webhook.
-        WebhookChangedError: it has changed since it was read.
+        VersionConflictError: it has changed since it was read.
     """
     row = _read(connection, webhook, is_locked=True)
     if expected_version is not None and row["version"] != expected_version:
-        raise WebhookChangedError(
+        raise VersionConflictError(
             f"webhook {webhook!r} has version {row['version']}, expected {expected_version}: somebody changed it. Read "
             "it again."
         )

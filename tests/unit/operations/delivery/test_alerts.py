@@ -10,12 +10,10 @@ from sqlalchemy import select
 
 from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.ledger_tables import AuditRow, OutboxRow
-from restock.errors import NotFoundError
+from restock.errors import ConflictError, NotFoundError, VersionConflictError
 from restock.ledger.stock_alerts import AlertDraft, AlertKind, Severity
 from restock.operations.alerts import (
-    AlertChangedError,
     AlertFilter,
-    AlertStateError,
     acknowledge,
     list_alerts,
     raise_alert,
@@ -116,20 +114,20 @@ def test_acknowledge_then_resolve_says_who_and_when(engine):
 def test_acknowledge_resolved_is_refused(engine):
     alert = raise_one(engine)
     change(engine, resolve, alert)
-    with pytest.raises(AlertStateError, match="is resolved; only one that is open can be acknowledged"):
+    with pytest.raises(ConflictError, match="is resolved; only one that is open can be acknowledged"):
         change(engine, acknowledge, alert)
 
 
 def test_resolve_version_that_is_gone_is_refused(engine):
     alert = raise_one(engine)
     change(engine, acknowledge, alert)
-    with pytest.raises(AlertChangedError, match="has version 2, expected 1"):
+    with pytest.raises(VersionConflictError, match="has version 2, expected 1"):
         change(engine, resolve, alert, expected_version=1)
 
 
 def test_reopen_resolved_is_open_again(engine):
     alert = raise_one(engine)
-    with pytest.raises(AlertStateError, match="is open; only one that is resolved can be opened again"):
+    with pytest.raises(ConflictError, match="is open; only one that is resolved can be opened again"):
         change(engine, reopen, alert)
     change(engine, resolve, alert)
     row = change(engine, reopen, alert)
@@ -140,7 +138,7 @@ def test_reopen_beside_another_about_the_same_is_refused(engine):
     alert = raise_one(engine)
     change(engine, resolve, alert)
     raise_one(engine)
-    with pytest.raises(AlertStateError, match="is open about the same thing"):
+    with pytest.raises(ConflictError, match="is open about the same thing"):
         change(engine, reopen, alert)
 
 

@@ -8,13 +8,11 @@ from sqlalchemy import select
 from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.ledger_tables import AuditRow
 from restock.adapters.webhook_calls import WebhookAddressError
-from restock.errors import DataError, NotFoundError
+from restock.errors import ConflictError, DataError, NotFoundError, VersionConflictError
 from restock.operations.webhooks import deliveries as deliveries_module
 from restock.operations.webhooks import subscriptions
 from restock.operations.webhooks.deliveries import list_deliveries, replay_delivery, replay_range
 from restock.operations.webhooks.subscriptions import (
-    TooManyWebhooksError,
-    WebhookChangedError,
     WebhookDraft,
     change_webhook,
     create_webhook,
@@ -105,7 +103,7 @@ def test_list_deliveries_filters_by_state_and_pages(engine, clock):
 def test_create_webhook_beyond_the_most_is_refused(engine, clock, monkeypatch):
     monkeypatch.setattr(subscriptions, "MOST_WEBHOOKS", 1)
     make_webhook(engine, URL, now=clock())
-    with pytest.raises(TooManyWebhooksError, match="there are 1 webhooks, at most 1 may be"):
+    with pytest.raises(ConflictError, match="there are 1 webhooks, at most 1 may be"):
         make_webhook(engine, URL, now=clock())
 
 
@@ -135,7 +133,10 @@ def test_change_webhook_that_has_changed_is_refused_and_each_change_is_audited(e
     with write_transaction(engine) as connection:
         row = change_webhook(connection, webhook, draft, **options)
     assert (row["version"], row["is_active"], row["topics"]) == (2, False, {"topics": ["stock.*"]})
-    with write_transaction(engine) as connection, pytest.raises(WebhookChangedError, match="has version 2, expected 1"):
+    with (
+        write_transaction(engine) as connection,
+        pytest.raises(VersionConflictError, match="has version 2, expected 1"),
+    ):
         change_webhook(connection, webhook, draft, **options)
     with write_transaction(engine) as connection:
         delete_webhook(connection, webhook, actor="bob", now=clock(), expected_version=2)
