@@ -127,6 +127,8 @@ class OidcTokens:
             ) from error
 
     def _read(self, token: str) -> _Vouched:
+        if not token.isascii():
+            raise AuthenticationError("the signed token is not valid: it is not ASCII.")
         try:
             header = jwt.get_unverified_header(token)
             kid = header.get("kid")
@@ -141,7 +143,7 @@ class OidcTokens:
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except jwt.exceptions.PyJWTError as error:
+        except (jwt.exceptions.PyJWTError, RecursionError) as error:
             # The reasons are PyJWT's own words: wrong audience, expired, and so on; nothing of the token's.
             raise AuthenticationError(f"the signed token is not valid: {type(error).__name__}.") from error
         subject = str(claims["sub"])

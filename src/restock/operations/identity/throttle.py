@@ -60,8 +60,11 @@ def attempt_keys(username: str | None, address: str) -> tuple[str, ...]:
     except ValueError:
         place = "unknown"
     else:
-        is_v6 = isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None
-        place = str(ipaddress.ip_network((ip, _IPV6_NETWORK_BITS), strict=False)) if is_v6 else str(ip)
+        if isinstance(ip, ipaddress.IPv6Address):
+            network = ipaddress.ip_network((ip, _IPV6_NETWORK_BITS), strict=False)
+            place = str(ip.ipv4_mapped or network)
+        else:
+            place = str(ip)
     return (f"user:{username or '?'}", f"address:{place}")
 
 

@@ -74,7 +74,8 @@ def fold_username(username: str) -> str:
         DataError: it can't be one.
     """
     folded = username.lower()
-    if not _USERNAME.fullmatch(folded):
+    # A Kelvin sign becomes a k in lower case.
+    if not username.isascii() or not _USERNAME.fullmatch(folded):
         raise DataError(f"the username must be 1 to 64 letters, digits or ._@-, got {username[:80]!r}.")
     return folded
 
