@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from restock.adapters.database.migrate import require_migrated
 from restock.errors import RestockError
-from restock.operations.access import Principal, TokenVerifier
+from restock.operations.access import TokenVerifier
 from restock.settings import Settings
 from serving.asgi import Readiness, ServiceFrame
 from serving.openapi import openapi_text, render_docs
 from serving.planning.app import build_application, describe_api
 from serving.planning.context import PlanningContext
 from serving.planning.gate import Gate
-from serving.security import Headers, bearer_token
+from serving.planning.identifying import identify
 from serving.telemetry import Telemetry
 
 _NAME = "planning"
@@ -34,11 +35,8 @@ def build_frame(
         now: returns the time, UTC.
         verifier: knows who a token belongs to.
     """
-
-    def identify(headers: Headers, _: str) -> Principal:
-        return verifier.verify(bearer_token(headers))
-
-    application = build_application(PlanningContext(engine=engine, settings=settings, now=now))
+    context = PlanningContext(engine=engine, settings=settings, now=now)
+    application = build_application(context)
     document = describe_api()
     return ServiceFrame(
         endpoints={},
@@ -50,7 +48,7 @@ def build_frame(
         max_body_bytes=settings.max_body_bytes,
         application=Gate(
             application,
-            identify=identify,
+            identify=partial(identify, verifier=verifier, context=context),
             max_body_bytes=settings.max_body_bytes,
             max_upload_bytes=settings.max_upload_bytes,
             requests_per_second=settings.requests_per_second,

@@ -10,7 +10,7 @@ from restock.adapters.database.identity_tables import LoginFailureRow, SessionRo
 from restock.errors import ConflictError, DataError, NotFoundError, VersionConflictError
 from restock.operations.access import Role
 from restock.operations.identity import passwords
-from restock.operations.identity.first_start import create_first_admin
+from restock.operations.identity.first_admin import create_first_admin
 from restock.operations.identity.passwords import check_password, hash_password
 from restock.operations.identity.sessions import begin_session
 from restock.operations.identity.throttle import attempt_keys, begin_attempt

@@ -1,4 +1,4 @@
-"""The first start: somebody has to be able to get in."""
+"""The first admin: somebody has to be able to get in."""
 
 from __future__ import annotations
 
