@@ -61,7 +61,7 @@ def problem_of(error: RestockError) -> Problem:
         title=error.title,
         detail=_public_detail(error),
         extensions=error.members(),
-        headers=_headers_of(error.http_status),
+        headers=_headers_of(error.http_status) | _retry_header(error),
     )
 
 
@@ -142,6 +142,11 @@ def _headers_of(status: int) -> dict[str, str]:
     if status == 401:
         return {"www-authenticate": 'Bearer realm="restock"'}
     return {"retry-after": _RETRY_SECONDS} if status == NotReadyError.http_status else {}
+
+
+def _retry_header(error: RestockError) -> dict[str, str]:
+    seconds = error.members().get("retry_after_seconds")
+    return {} if seconds is None else {"retry-after": str(seconds)}
 
 
 def _listed_faults(body: bytes) -> list[Mapping[str, Any]]:

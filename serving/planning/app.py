@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from restock.errors import RestockError
 from serving.openapi import PROBLEM_WORDS, ProblemDetails
 from serving.planning.context import PlanningContext
+from serving.planning.identifying import SESSION_COOKIE
 from serving.planning.route_table import API, ROUTES, Access
 from serving.planning.routes import all_routers
 from serving.problems import (
@@ -28,7 +29,8 @@ from serving.problems import (
 API_VERSION = "1"
 _DESCRIPTION = (
     "Catalogue, stock ledger, orders, counts, alerts and analytics. Quantities and money travel as decimal text. Every "
-    "write takes an Idempotency-Key; lists are paged by cursor; what can be changed has an ETag."
+    "write takes an Idempotency-Key, but for what concerns users, tokens and signing in; lists are paged by cursor; "
+    "what can be changed has an ETag."
 )
 
 
@@ -91,9 +93,10 @@ def describe_api() -> dict[str, Any]:
     """Return the OpenAPI document: FastAPI's, with who may call each route. It takes a fifth of a second, once."""
     document = build_application(None).openapi()
     document["components"].setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
+    document["components"]["securitySchemes"]["session"] = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
     for row in ROUTES:
         operation = document["paths"][API + row.path][row.method.lower()]
-        operation["security"] = [] if row.roles is None else [{"token": []}]
+        operation["security"] = [] if row.roles is None else [{"token": []}, {"session": []}]
         who = "anybody" if row.roles is None else ", ".join(sorted(row.roles))
         scope = "" if row.scope is None else f" Scope: `{row.scope}`."
         operation["description"] = f"{operation.get('description', '')} Roles: {who}.{scope}".strip()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from restock.adapters.database.migrate import require_migrated
 from restock.errors import RestockError
-from restock.operations.access import Principal, TokenVerifier
+from restock.operations.access import TokenVerifier
 from restock.operations.background_work import BackgroundWork
 from restock.settings import Settings
 from serving.asgi import Readiness, ServiceFrame
@@ -19,7 +20,7 @@ from serving.planning.app import build_application, describe_api
 from serving.planning.context import PlanningContext
 from serving.planning.events import EventBroker
 from serving.planning.gate import Gate
-from serving.security import Headers, bearer_token
+from serving.planning.identifying import identify
 from serving.telemetry import Telemetry
 
 _NAME = "planning"
@@ -44,13 +45,8 @@ def build_frame(
         broker: hands events to those who listen; None for one that nobody feeds.
         background: the work beside answering, for the readiness report; None where there is none.
     """
-
-    def identify(headers: Headers, _: str) -> Principal:
-        return verifier.verify(bearer_token(headers))
-
-    application = build_application(
-        PlanningContext(engine=engine, settings=settings, now=now, broker=broker or EventBroker(engine))
-    )
+    context = PlanningContext(engine=engine, settings=settings, now=now, broker=broker or EventBroker(engine))
+    application = build_application(context)
     document = describe_api()
     return ServiceFrame(
         endpoints={},
@@ -62,7 +58,7 @@ def build_frame(
         max_body_bytes=settings.max_body_bytes,
         application=Gate(
             application,
-            identify=identify,
+            identify=partial(identify, verifier=verifier, context=context),
             max_body_bytes=settings.max_body_bytes,
             max_upload_bytes=settings.max_upload_bytes,
             requests_per_second=settings.requests_per_second,

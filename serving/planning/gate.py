@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -31,7 +31,7 @@ class Gate:
 
     Args:
         application: answers what is let through.
-        identify: returns who asks, from the request's headers, method and address.
+        identify: returns who asks, from the request's headers and method.
         max_body_bytes: largest body read.
         max_upload_bytes: largest file read.
         requests_per_second: how often one caller may ask, on the average of ten seconds.
@@ -41,7 +41,7 @@ class Gate:
         self,
         application: App,
         *,
-        identify: Callable[[Headers, str], Principal],
+        identify: Callable[[Headers, str], Awaitable[Principal]],
         max_body_bytes: int,
         max_upload_bytes: int,
         requests_per_second: int,
@@ -64,7 +64,7 @@ class Gate:
         headers = scope["headers"]
         self._require_pace(_address(scope) if access.roles is None else None)
         if access.roles is not None:
-            principal = self._identify(headers, scope["method"])
+            principal = await self._identify(headers, scope["method"])
             require_access(principal, access)
             self._require_pace(principal.name)
             scope.setdefault("state", {})["principal"] = principal

@@ -121,6 +121,19 @@ ROUTES: tuple[Access, ...] = (
     _row("POST", "/webhooks/{webhook}/deliveries/{delivery}/replay", Scope.WEBHOOKS_WRITE, _ADMIN),
     _row("GET", "/audit", Scope.AUDIT_READ, _AUDITORS),
     _row("GET", "/company", Scope.STOCK_READ, _ALL),
+    _row("POST", "/auth/login", None, None),
+    _row("POST", "/auth/logout", None, _ALL),
+    _row("GET", "/auth/me", None, _ALL),
+    _row("POST", "/auth/password", None, _ALL),
+    _row("GET", "/users", Scope.IDENTITY_WRITE, _ADMIN),
+    _row("POST", "/users", Scope.IDENTITY_WRITE, _ADMIN),
+    _row("GET", "/users/{username}", Scope.IDENTITY_WRITE, _ADMIN),
+    _row("PATCH", "/users/{username}", Scope.IDENTITY_WRITE, _ADMIN),
+    _row("POST", "/users/{username}/password", Scope.IDENTITY_WRITE, _ADMIN),
+    # Whose tokens, is decided by who asks: their own, or an admin all.
+    _row("GET", "/tokens", None, _ALL),
+    _row("POST", "/tokens", None, _ALL),
+    _row("DELETE", "/tokens/{token}", None, _ALL),
 )
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from restock.errors import ConfigurationError
 
@@ -37,6 +37,16 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None,
         description="Database of ledger, users and tokens (SQLite or PostgreSQL); default: SQLite in the workspace.",
+    )
+    oidc_issuer: str | None = Field(
+        default=None, description="OpenID Connect issuer whose signed tokens are let in; default: none."
+    )
+    oidc_audience: str | None = Field(default=None, description="Audience that the issuer's tokens must be for.")
+    oidc_role_claim: str = Field(
+        default="roles", description="Claim of the issuer's tokens that says the role; dots lead into objects."
+    )
+    oidc_roles: dict[str, str] = Field(
+        default_factory=dict, description="Role by value of that claim, as JSON; the first that fits counts."
     )
     host: str = Field(default="127.0.0.1", description="Address the services listen on.")
     forecast_port: int = Field(default=3001, ge=1, le=65535, description="Port of the forecast service.")
@@ -125,3 +135,5 @@ def read_settings() -> Settings:
             f"RESTOCK_{str(f['loc'][0]).upper()}: {f['msg']} (got {f['input']!r})" for f in error.errors()
         )
         raise ConfigurationError(f"settings are not valid: {faults}") from error
+    except SettingsError as error:
+        raise ConfigurationError(f"settings are not valid: {error}. RESTOCK_OIDC_ROLES is JSON.") from error

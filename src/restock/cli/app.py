@@ -22,6 +22,7 @@ from restock.cli import (
     services,
     stages,
     token,
+    user,
     workspace,
 )
 from restock.cli.console import print_error
@@ -70,6 +71,7 @@ daily.register(app)
 
 serve.register(app)
 token.register(app)
+user.register(app)
 contract.register(app)
 workspace.register(app)
 demo.register(app)

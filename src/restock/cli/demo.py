@@ -135,6 +135,7 @@ def _issue_token(settings: Settings) -> str:
     from restock.operations.identity.issuing import issue_token
 
     token = issue_token(settings, _TOKEN_NAME, role=Role.SERVICE, scopes=(Scope.FORECAST, Scope.DESCRIBE))
+    settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_text(settings.secrets_dir / "demo.token", token + "\n", mode=0o600)
     return token
 

@@ -123,8 +123,12 @@ def start_services(
 def _prepare(settings: Settings, chosen: tuple[ServiceName, ...]) -> None:
     """Make what the services need before they start, and print what is secret, this once."""
     from restock.operations.access import Role
+    from restock.operations.first_start import prepare_ledger
     from restock.operations.identity.issuing import issue_first_token
 
+    if ServiceName.PLANNING in chosen:
+        for line in prepare_ledger(settings):
+            messages.print(line, highlight=False, markup=False)
     token = issue_first_token(settings, _FIRST_TOKEN, role=Role.SERVICE) if ServiceName.FORECAST in chosen else None
     if token is not None:
         messages.print(f"first token for the forecast service (shown this once): {token}", highlight=False)

@@ -1,14 +1,19 @@
-"""What a ledger needs before it is served the first time: its tables."""
+"""What a ledger needs before it is served the first time: its tables, and somebody who can get in."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from restock.adapters.database.engine import open_database
 from restock.adapters.database.migrate import migrate
+from restock.operations.identity.first_admin import FIRST_ADMIN, create_first_admin
+from restock.operations.identity.issuing import COMMAND_LINE
+from restock.operations.identity.opening import make_private
 from restock.settings import Settings
 
 
 def prepare_ledger(settings: Settings) -> list[str]:
-    """Make or upgrade the ledger's tables, and return what a person should read, once.
+    """Make or upgrade the ledger's tables and the first user, and return what a person should read, once.
 
     Raises:
         ConfigurationError: the database was made by a newer version of restock.
@@ -16,7 +21,11 @@ def prepare_ledger(settings: Settings) -> list[str]:
     settings.home.mkdir(parents=True, exist_ok=True)
     engine = open_database(settings.ledger_url)
     try:
+        make_private(engine)
         migrate(engine)
+        password = create_first_admin(engine, actor=COMMAND_LINE, now=datetime.now(UTC))
     finally:
         engine.dispose()
-    return []
+    if password is None:
+        return []
+    return [f"first user of the planning service: {FIRST_ADMIN}, password (shown this once; change it): {password}"]

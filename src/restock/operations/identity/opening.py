@@ -24,8 +24,7 @@ def open_identity(url: str) -> Engine:
         ConfigurationError: the address is none.
     """
     engine = open_database(url)
-    if engine.dialect.name == "sqlite" and engine.url.database:
-        _make_private(Path(engine.url.database))
+    make_private(engine)
     with read_transaction(engine) as connection:
         is_empty = read_revision(connection) is None
     if is_empty:
@@ -33,7 +32,11 @@ def open_identity(url: str) -> Engine:
     return require_migrated(engine)
 
 
-def _make_private(path: Path) -> None:
+def make_private(engine: Engine) -> None:
+    """Make the file of a SQLite database for its owner alone, where there is none yet."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return
+    path = Path(engine.url.database)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))

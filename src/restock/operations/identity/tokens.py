@@ -22,6 +22,8 @@ TOKEN_PREFIX = "rst_"  # noqa: S105  (a mark that secret scanners can look for, 
 _TOKEN_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _SCOPES = "scopes"
+# Names that are people's even where they are not there yet.
+_PEOPLE = frozenset({"admin", "nobody"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +102,13 @@ def create_token(connection: Connection, draft: TokenDraft, *, actor: str, now: 
 
     Raises:
         DataError: the name is not valid, the role has not all of the scopes, or it would have expired already.
-        ConflictError: the name is in use.
+        ConflictError: the name is in use, or a user's.
         NotFoundError: there is no such user.
     """
     _check_draft(draft, now=now)
     lock_table(connection, ApiTokenRow)
     _require_free_name(connection, draft)
+    _require_within_owner(connection, draft)
     secret = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     identifier = new_identifier(now)
     scopes = None if draft.scopes is None else sorted(set(draft.scopes))
@@ -227,13 +230,23 @@ def _require_free_name(connection: Connection, draft: TokenDraft) -> None:
             f"a token named {draft.name!r} exists already. Choose another name, or revoke it first: "
             f"restock token revoke {draft.name}."
         )
-    users = set(
-        connection.execute(
-            select(UserRow.username).where(UserRow.username.in_([draft.name.lower(), draft.username or ""]))
-        ).scalars()
-    )
+    folded = draft.name.lower()
+    users = select(UserRow.username).where(UserRow.username == folded)
     # The audit log says the name of a token where it belongs to nobody: it must not look like a person's.
-    if draft.name.lower() in users:
+    if folded in _PEOPLE or connection.execute(users).first() is not None:
         raise ConflictError(f"{draft.name!r} is the name of a user. Choose another name for the token.")
-    if draft.username is not None and draft.username not in users:
+
+
+def _require_within_owner(connection: Connection, draft: TokenDraft) -> None:
+    """Refuse a token that could do more than whoever owns it."""
+    if draft.username is None:
+        return
+    owner = connection.execute(select(UserRow.role).where(UserRow.username == draft.username)).scalar_one_or_none()
+    if owner is None:
         raise NotFoundError(f"there is no user {draft.username!r}.")
+    beyond = ROLE_SCOPES[draft.role] - ROLE_SCOPES[Role(owner)]
+    if beyond:
+        raise DataError(
+            f"{draft.username!r} is {owner}, so a token of theirs can't be {draft.role}: it would have "
+            f"{', '.join(sorted(beyond))} beyond them."
+        )
