@@ -1,7 +1,7 @@
 """How many movements a second are posted in batches, beside raw SQL that writes the same rows in the same batches.
 
-Both sides take turns on one database, each with skus of its own. The raw side gets its rows ready-made and keeps nothing
-in order: no check of stock, no hash of the request, no audit entry.
+Both sides take turns on one database and sell the same skus. The raw side gets its rows ready-made and checks nothing:
+no stock, no hash of the request, no audit entry.
 """
 
 from __future__ import annotations

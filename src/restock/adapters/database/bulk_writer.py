@@ -118,12 +118,12 @@ class SqliteWriter:
             "version = version + excluded.version RETURNING quantity"
         )
         execute = self._connection.connection.cursor().execute
-        return {key: execute(statement, (*key, *changes[key])).fetchone()[0] for key in sorted(changes)} 
+        return {key: execute(statement, (*key, *changes[key])).fetchone()[0] for key in sorted(changes)}
 
     def insert(self, table: str, rows: Sequence[Row]) -> None:
         """See `BulkWriter`."""
         if rows:
-            self._connection.exec_driver_sql(_insert_statement(table), rows)  # type: ignore[arg-type]
+            self._connection.exec_driver_sql(_insert_statement(table), rows)
 
     def correct_balances(self, changes: Mapping[BalanceKey, tuple[int, int]]) -> None:
         """See `BulkWriter`."""
@@ -178,7 +178,7 @@ class PostgresqlWriter:
         if not rows:
             return
         cursor = self._connection.connection.cursor()
-        with cursor.copy(f"COPY {table} ({', '.join(_COLUMNS[table])}) FROM STDIN") as copy: 
+        with cursor.copy(f"COPY {table} ({', '.join(_COLUMNS[table])}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
 
@@ -212,4 +212,5 @@ def _insert_statement(table: str) -> str:
 def _as_text(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError(f"an instant must know its zone, got {value!r}")
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+    # Without the zone at the end, +00:00.
+    return value.astimezone(UTC).isoformat(" ", "microseconds")[:-6]

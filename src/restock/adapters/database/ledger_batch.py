@@ -5,9 +5,9 @@ A movement that is refused leaves the others: its part of the balances is taken 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -18,7 +18,6 @@ from restock.adapters.database.ledger_store import (
     TOPIC,
     Posted,
     Posting,
-    build_event,
     build_reply,
     digest_request,
     repeat_reply,
@@ -31,7 +30,6 @@ from restock.ledger.movements import Line, MovementError, checked, is_virtual
 
 # Names in one IN (...).
 _AT_A_TIME = 500
-_to_json = json.JSONEncoder().encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,9 +285,9 @@ def _write(writer: BulkWriter, booked: Sequence[_Draft]) -> None:
                     line.entered_unit,
                 )
             )
-        events.append((identifier, TOPIC, _to_json(build_event(posting)), posted_at))
-        details = {"key": posting.key, "request_sha256": draft.digest}
-        entries.append((posted_at, posting.posted_by, f"post_{kind}", identifier, _to_json(details)))
+        events.append((identifier, TOPIC, event_text(posting), posted_at))
+        details = f'{{"key": {_quoted(posting.key)}, "request_sha256": "{draft.digest}"}}'
+        entries.append((posted_at, posting.posted_by, f"post_{kind}", identifier, details))
     writer.insert("movements", movements)
     writer.insert("movement_lines", lines)
     writer.insert("outbox", events)
@@ -298,7 +296,33 @@ def _write(writer: BulkWriter, booked: Sequence[_Draft]) -> None:
 
 def _key_row(writer: BulkWriter, draft: _Draft) -> tuple[Any, ...]:
     posting = draft.posting
-    return posting.key, draft.digest, _to_json(draft.reply), writer.instant(posting.posted_at)
+    return posting.key, draft.digest, reply_text(posting), writer.instant(posting.posted_at)
+
+
+def reply_text(posting: Posting) -> str:
+    """Return `build_reply` as JSON, several times as fast as a general encoder."""
+    movement = posting.movement
+    return (
+        f'{{"movement": {_quoted(posting.identifier)}, "kind": "{movement.kind.value}", '
+        f'"lines": {len(movement.lines)}}}'
+    )
+
+
+def event_text(posting: Posting) -> str:
+    """Return `build_event` as JSON, several times as fast as a general encoder."""
+    movement = posting.movement
+    lines = ", ".join(
+        [
+            f'{{"sku": {_quoted(line.sku)}, "location": {_quoted(line.location)}, "lot": {_quoted(line.lot)}, '
+            f'"quantity": {line.quantity}}}'
+            for line in movement.lines
+        ]
+    )
+    return (
+        f'{{"movement": {_quoted(posting.identifier)}, "kind": "{movement.kind.value}", '
+        f'"occurred_at_utc": "{movement.occurred_at.isoformat()}", "reference": {_quoted(movement.reference)}, '
+        f'"lines": [{lines}]}}'
+    )
 
 
 def _read_in(connection: Connection, statement: Any, column: Any, names: Iterable[str]) -> list[Any]:

@@ -1,7 +1,7 @@
 """Turns: threads of one process that want to write the same SQLite file wait in line, first come, first served.
 
-SQLite's own busy handler sleeps and tries again: under load some writers wait for seconds while others pass. And a plain
-lock lets the thread that has just given it back take it again before the others wake up.
+SQLite's own busy handler sleeps and tries again: under load some writers wait for seconds while others pass. And a
+plain lock lets the thread that has just given it back take it again before the others wake up.
 """
 
 from __future__ import annotations
