@@ -31,6 +31,8 @@ LINES_SCHEMA = pl.Schema(
     }
 )
 _PAIR = ["sku", "location"]
+# More than quantities and money have in the ledger.
+_DECIMALS = 8
 
 
 def midnight_utc(day: date, time_zone: str) -> datetime:
@@ -58,26 +60,34 @@ def daily_sales(
     *,
     time_zone: str,
     last_day: date,
-    selling: Sequence[str],
+    stores: Sequence[str],
     units_scale: int = 1,
     money_scale: int = 1,
 ) -> pl.DataFrame:
-    """Return table `sales`: a row a day from the first line of a sku at a location to `last_day`, zeros included.
+    """Return table `sales`: a row a day from the first line of a sku at a store to `last_day`, zeros included.
+
+    Other locations, such as a warehouse, have rows for the skus that they sell, from the first sale on.
 
     Args:
         lines: columns of LINES_SCHEMA; every line of these skus that occurred up to the end of `last_day`.
         time_zone: whose midnights part the days.
         last_day: over by now.
-        selling: locations that sell; others get no rows.
+        stores: the locations that are there to sell.
         units_scale: scaled base units in one.
         money_scale: minor units of money in one.
     """
-    lines = lines.filter(pl.col("location").is_in(list(selling))).with_columns(date=_local_date(time_zone))
+    lines = lines.with_columns(date=_local_date(time_zone))
+    first_days = (
+        lines.filter(pl.col("location").is_in(list(stores)) | (pl.col("kind") == Kind.SALE.value))
+        .group_by(_PAIR)
+        .agg(pl.col("date").min().alias("first_day"))
+    )
+    lines = lines.join(first_days, on=_PAIR, how="semi")
     if not lines.height:
         return SALES.empty()
-    pairs = lines.group_by(_PAIR).agg(pl.col("date").min().alias("first_day"))
-    days = pairs.select(*_PAIR, date=pl.date_ranges("first_day", pl.lit(last_day))).explode("date")
+    days = first_days.select(*_PAIR, date=pl.date_ranges("first_day", pl.lit(last_day))).explode("date")
     sold = _sum_sold(lines)
+    # Polars divides by a number by multiplying with its inverse: rounded, a whole number of cents is one again.
     missing = _find_stockouts(lines, days=_list_days(lines["date"].min(), last_day, time_zone=time_zone))
     frame = (
         days.join(sold, on=[*_PAIR, "date"], how="left")
@@ -85,8 +95,8 @@ def daily_sales(
         .select(
             *_PAIR,
             "date",
-            units_sold=pl.col("scaled_units").fill_null(0) / units_scale,
-            unit_price=pl.col("unit_price") / money_scale,
+            units_sold=(pl.col("scaled_units").fill_null(0) / units_scale).round(_DECIMALS),
+            unit_price=(pl.col("unit_price") / money_scale).round(_DECIMALS),
             is_promoted=pl.lit(value=False),
             stockout_share=pl.when(pl.col("is_unknown").fill_null(value=False))
             .then(None)

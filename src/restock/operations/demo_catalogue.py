@@ -38,7 +38,7 @@ def pack_unit(units: int) -> str:
 
 def minor_units(amount: float) -> int:
     """Return money in minor units; the simulator's amounts are whole cents."""
-    return int(round(amount * _MINOR_UNITS))
+    return round(amount * _MINOR_UNITS)
 
 
 def insert_catalogue(connection: Connection, tables: Tables, *, now: datetime) -> None:

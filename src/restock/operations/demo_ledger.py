@@ -104,13 +104,9 @@ def _require_own(connection: Connection) -> None:
     Raises:
         DataError: it is another's.
     """
-    first = connection.execute(select(func.min(MovementRow.movement))).scalar_one()
-    if first is None:
-        return
-    opening = connection.execute(
-        select(MovementRow.reference).where(MovementRow.movement == _FIRST)
-    ).scalar_one_or_none()
-    if opening != _OPENING:
+    first = connection.execute(select(MovementRow.movement).order_by(MovementRow.movement).limit(1)).scalar()
+    own = select(MovementRow.movement).where(MovementRow.movement == _FIRST, MovementRow.reference == _OPENING)
+    if first is not None and connection.execute(own).first() is None:
         raise DataError(
             f"the ledger holds movements of another company, such as {first!r}. Post the demo company into a ledger of "
             "its own: RESTOCK_WORKSPACE=.demo, or another RESTOCK_DATABASE_URL."

@@ -17,6 +17,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.orm import aliased
 
+from restock.adapters.database.catalogue_tables import LocationRow
 from restock.adapters.database.company_table import CompanyRow
 from restock.adapters.database.engine import read_transaction
 from restock.adapters.database.ledger_tables import MovementLineRow, MovementRow
@@ -34,7 +35,6 @@ from restock.adapters.sources.raw_table import PART_ROWS
 from restock.adapters.storage import TableWriter
 from restock.errors import DataError, NotReadyError
 from restock.ledger.daily_sales import daily_sales, day_of, midnight_utc
-from restock.ledger.movements import Kind
 from restock.tables import TABLES
 
 _FETCHED_ROWS = 50_000
@@ -66,14 +66,14 @@ class LedgerView:
         time_zone: whose midnights part the days.
         last_day: the last one that counts.
         ends_at: the instant at which it is over.
-        selling: the locations that sell.
+        stores: the locations that are there to sell.
         scales: how its integers become numbers.
     """
 
     time_zone: str
     last_day: date
     ends_at: datetime
-    selling: tuple[str, ...]
+    stores: tuple[str, ...]
     scales: Scales
 
 
@@ -130,19 +130,12 @@ def _look(connection: Connection, *, now: datetime) -> LedgerView:
         )
     last_day = day_of(newest, company.time_zone)
     ends_at = midnight_utc(last_day + timedelta(days=1), company.time_zone)
-    sold = (
-        select(MovementLineRow.location)
-        .join(MovementRow, MovementRow.movement == MovementLineRow.movement)
-        .where(MovementRow.kind == Kind.SALE.value, MovementLineRow.location.not_like("@%"))
-        .where(MovementRow.occurred_at_utc < ends_at)
-        .distinct()
-        .order_by(MovementLineRow.location)
-    )
+    stores = select(LocationRow.location).where(LocationRow.kind == "store").order_by(LocationRow.location)
     return LedgerView(
         time_zone=company.time_zone,
         last_day=last_day,
         ends_at=ends_at,
-        selling=tuple(connection.execute(sold).scalars()),
+        stores=tuple(connection.execute(stores).scalars()),
         scales=read_scales(connection, currency_decimals=company.currency_decimals),
     )
 
@@ -224,7 +217,7 @@ def _tell_sales(lines: pl.DataFrame, view: LedgerView) -> pl.DataFrame:
             part,
             time_zone=view.time_zone,
             last_day=view.last_day,
-            selling=view.selling,
+            stores=view.stores,
             units_scale=scale,
             money_scale=view.scales.money,
         )

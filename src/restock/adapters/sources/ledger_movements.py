@@ -24,6 +24,8 @@ _KINDS = {
     Kind.REVERSAL: "adjustment",
 }
 _DEFAULT_UNIT = "piece"
+# More than quantities and money have in the ledger.
+_DECIMALS = 8
 
 
 def read_base_units(connection: Connection) -> dict[str, str]:
@@ -92,7 +94,8 @@ def tell_movements(
             kind=pl.col("kind").replace_strict({kind.value: name for kind, name in _KINDS.items()}),
             quantity=pl.when(is_entered).then(entered).otherwise(pl.col("quantity") / pl.col("units_scale")),
             unit_of_measure=pl.when(is_entered).then("entered_unit").otherwise("base_unit"),
-            unit_price=money / scales.money,
+            # Polars divides by a number by multiplying with its inverse: rounded, cents are cents again.
+            unit_price=(money / scales.money).round(_DECIMALS),
             user=pl.col("user"),
             reference=pl.when(pl.col("reference") == "").then("movement").otherwise("reference"),
             quantity_expected=pl.col("scaled_expected") / pl.col("units_scale"),

@@ -22,6 +22,9 @@ from restock.adapters.database.order_tables import (
 from restock.ledger.movements import Kind
 from restock.tables import STOCK
 
+# More than quantities have in the ledger.
+_DECIMALS = 8
+
 _Pair = tuple[str, str]
 
 
@@ -102,7 +105,7 @@ def tell_stock(lines: pl.DataFrame, *, as_of: date, orders: OpenOrders, units_sc
         "sku",
         "location",
         as_of=pl.lit(as_of),
-        on_hand=pl.col("quantity") / units_scale,
+        on_hand=(pl.col("quantity") / units_scale).round(_DECIMALS),
         on_order=pl.Series([orders.on_order.get(pair, 0) / units_scale for pair in pairs], dtype=pl.Float64),
         backorders=pl.Series([orders.backorders.get(pair, 0) / units_scale for pair in pairs], dtype=pl.Float64),
         counted_at=pl.max_horizontal(counted, "booked_count"),
