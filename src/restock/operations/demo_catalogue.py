@@ -24,7 +24,7 @@ from restock.adapters.database.company_table import CompanyRow
 from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseOrderRow, PurchaseReceiptRow
 
 CURRENCY, CURRENCY_DECIMALS, TIME_ZONE = "EUR", 2, "UTC"
-_MINOR_UNITS = 10**CURRENCY_DECIMALS
+_MINOR_UNITS: int = 10**CURRENCY_DECIMALS
 _FACTOR_SCALE = 1_000_000
 _PLANNER = "planner"
 
