@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import insert
 
 from restock.adapters.database.catalogue_tables import LocationRow, ProductRow
-from restock.adapters.database.company_table import CompanyRow
 from restock.adapters.database.engine import open_database, write_transaction
 from restock.adapters.database.ledger_store import Posting, post
 from restock.adapters.database.migrate import migrate
@@ -39,8 +38,6 @@ def ledger(tmp_path):
     product = {"sku": "A", "name": "Milk", "category_path": "Food", "base_unit": "piece", "quantity_decimals": 0}
     product |= {"is_lot_tracked": False, "shelf_life_days": None, "is_active": True, "version": 1}
     with write_transaction(engine) as connection:
-        company = {"singleton": 1, "currency": "EUR", "currency_decimals": 2, "time_zone": "UTC"}
-        connection.execute(insert(CompanyRow), company)
         connection.execute(insert(LocationRow), location | {"is_active": True, "version": 1})
         connection.execute(insert(ProductRow), product | {"changed_at_utc": NOW})
     stock = Entry(sku="A", quantity=100, unit_cost=150)

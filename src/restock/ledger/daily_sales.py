@@ -87,7 +87,6 @@ def daily_sales(
         return SALES.empty()
     days = first_days.select(*_PAIR, date=pl.date_ranges("first_day", pl.lit(last_day))).explode("date")
     sold = _sum_sold(lines)
-    # Polars divides by a number by multiplying with its inverse: rounded, a whole number of cents is one again.
     missing = _find_stockouts(lines, days=_list_days(lines["date"].min(), last_day, time_zone=time_zone))
     frame = (
         days.join(sold, on=[*_PAIR, "date"], how="left")
@@ -95,6 +94,7 @@ def daily_sales(
         .select(
             *_PAIR,
             "date",
+            # Polars may divide by multiplying with the inverse: rounded, cents are cents again.
             units_sold=(pl.col("scaled_units").fill_null(0) / units_scale).round(_DECIMALS),
             unit_price=(pl.col("unit_price") / money_scale).round(_DECIMALS),
             is_promoted=pl.lit(value=False),

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from restock.adapters.database.base import Base
@@ -41,20 +41,20 @@ def minor_units(amount: float) -> int:
     return round(amount * _MINOR_UNITS)
 
 
+def set_company(connection: Connection) -> None:
+    """Make the currency and the day of an empty ledger those of the demo company."""
+    row = {"currency": CURRENCY, "currency_decimals": CURRENCY_DECIMALS, "time_zone": TIME_ZONE}
+    _insert(connection, CompanyRow, [{"singleton": 1, **row}])
+    connection.execute(update(CompanyRow).values(**row))
+
+
 def insert_catalogue(connection: Connection, tables: Tables, *, now: datetime) -> None:
-    """Insert the company, its products, locations, suppliers and terms; what is there stays."""
+    """Insert the company's products, locations, suppliers and terms; what is there stays."""
     products, terms = tables["products"].to_dicts(), tables["supply_terms"].to_dicts()
     first_day = tables["movements"]["occurred_at_utc"].min()
     if not isinstance(first_day, datetime):
         raise TypeError("the demo company has no movements")
     start = first_day.date()
-    company = {
-        "singleton": 1,
-        "currency": CURRENCY,
-        "currency_decimals": CURRENCY_DECIMALS,
-        "time_zone": TIME_ZONE,
-    }
-    _insert(connection, CompanyRow, [company])
     _insert(connection, ProductRow, [_product(row, now=now) for row in products])
     _insert(
         connection,

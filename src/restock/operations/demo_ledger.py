@@ -23,6 +23,7 @@ from restock.operations.demo_catalogue import (
     booked_units,
     insert_catalogue,
     insert_orders,
+    set_company,
 )
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,8 @@ def post_demo_company(
     """
     movements = _prepare_movements(tables)
     with write_transaction(engine) as connection:
-        _require_own(connection)
+        if _is_empty(connection):
+            set_company(connection)
         insert_catalogue(connection, tables, now=now)
     n_posted = n_known = 0
     for part in movements.iter_slices(_BATCH):
@@ -98,19 +100,22 @@ def post_demo_company(
     return PostedDemo(n_posted=n_posted, n_known=n_known, n_orders=n_orders)
 
 
-def _require_own(connection: Connection) -> None:
-    """Refuse a ledger whose first movement is not the demo company's.
+def _is_empty(connection: Connection) -> bool:
+    """Return whether a ledger has no movement yet, or refuse one that has others than the demo company's.
 
     Raises:
         DataError: it is another's.
     """
     first = connection.execute(select(MovementRow.movement).order_by(MovementRow.movement).limit(1)).scalar()
     own = select(MovementRow.movement).where(MovementRow.movement == _FIRST, MovementRow.reference == _OPENING)
-    if first is not None and connection.execute(own).first() is None:
+    if first is None:
+        return True
+    if connection.execute(own).first() is None:
         raise DataError(
             f"the ledger holds movements of another company, such as {first!r}. Post the demo company into a ledger of "
             "its own: RESTOCK_WORKSPACE=.demo, or another RESTOCK_DATABASE_URL."
         )
+    return False
 
 
 def _prepare_movements(tables: Tables) -> pl.DataFrame:

@@ -38,7 +38,7 @@ def test_ledger_verify_names_the_balance_that_differs(ledger):
 def test_ledger_without_tables_says_how_to_make_them(tmp_path, monkeypatch, command):
     monkeypatch.setenv("RESTOCK_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
     done = CliRunner().invoke(app, ["ledger", command])
-    assert "it has no tables, expected 0001. Bring it there: restock ledger migrate" in str(done.exception)
+    assert re.search(r"it has no tables, expected \d+. Bring it there: restock ledger migrate", str(done.exception))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def small_demo(tmp_path, monkeypatch):
 def test_ledger_post_demo_then_verify_and_ingest_it(small_demo):
     first = json.loads(CliRunner().invoke(app, ["ledger", "post-demo", "--json"]).stdout)
     again = json.loads(CliRunner().invoke(app, ["ledger", "post-demo", "--json"]).stdout)
-    assert first["posted"] > 1_000
+    assert first["posted"] > 500
     assert (again["posted"], again["known"]) == (0, first["posted"])
     verified = json.loads(CliRunner().invoke(app, ["ledger", "verify", "--json"]).stdout)
     assert verified["movements"] == first["posted"]

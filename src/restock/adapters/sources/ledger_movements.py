@@ -83,6 +83,11 @@ def tell_movements(
     is_entered = entered.is_not_null() & (pl.col("entered_unit") != "")
     money = pl.when(pl.col("kind") == Kind.RECEIPT.value).then("unit_cost").otherwise("unit_price").fill_null(0)
     is_single = pl.col("n_lines") == 1
+
+    def units(column: str) -> pl.Expr:
+        # Polars may divide by multiplying with the inverse: rounded, tenths are tenths again.
+        return (pl.col(column) / pl.col("units_scale")).round(_DECIMALS)
+
     frame = (
         lines.join(per_sku, on="sku")
         .join(expected, on=["movement", "line"], how="left")
@@ -92,13 +97,12 @@ def tell_movements(
             sku=pl.col("sku"),
             location=pl.col("location"),
             kind=pl.col("kind").replace_strict({kind.value: name for kind, name in _KINDS.items()}),
-            quantity=pl.when(is_entered).then(entered).otherwise(pl.col("quantity") / pl.col("units_scale")),
+            quantity=pl.when(is_entered).then(entered).otherwise(units("quantity")),
             unit_of_measure=pl.when(is_entered).then("entered_unit").otherwise("base_unit"),
-            # Polars divides by a number by multiplying with its inverse: rounded, cents are cents again.
             unit_price=(money / scales.money).round(_DECIMALS),
             user=pl.col("user"),
             reference=pl.when(pl.col("reference") == "").then("movement").otherwise("reference"),
-            quantity_expected=pl.col("scaled_expected") / pl.col("units_scale"),
+            quantity_expected=units("scaled_expected"),
         )
         .sort("occurred_at_utc", "movement")
     )
