@@ -23,7 +23,7 @@ from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.ledger_batch import Outcome, Refused, post_many
 from restock.adapters.database.ledger_store import Posted, Posting, find_differences, find_unbalanced, post
 from restock.adapters.database.ledger_tables import AuditRow, BalanceRow, MovementRow, OutboxRow
-from restock.errors import DataError
+from restock.errors import ConflictError
 from restock.ledger.balances import InsufficientStockError, add_up
 from restock.ledger.movements import (
     Entry,
@@ -231,7 +231,7 @@ def _send_batch_until_answered(
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, Refused):
                 # Two operations of a batch may take back the same movement.
-                assert type(outcome.error) in (InsufficientStockError, DataError), outcome.error
+                assert type(outcome.error) in (InsufficientStockError, ConflictError), outcome.error
                 tally["refused"] += 1
                 continue
             tally["answered"] += 1

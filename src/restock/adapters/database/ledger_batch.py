@@ -198,18 +198,18 @@ def _book_all(drafts: Sequence[_Draft], ledger: _Ledger) -> tuple[list[Outcome],
                 reply = repeat_reply(key, draft.digest, recorded=known[0], reply=known[1])
                 outcomes.append(Posted(reply=reply, is_repeated=True))
                 continue
-            below = _book(draft, ledger)
+            below, after = _book(draft, ledger)
         except RestockError as error:
             outcomes.append(Refused(error=error))
             continue
         ledger.replies[key] = (draft.digest, draft.reply)
-        outcomes.append(Posted(reply=draft.reply, is_repeated=False, below_zero=below))
+        outcomes.append(Posted(reply=draft.reply, is_repeated=False, below_zero=below, balances=after))
         booked.append(draft)
     return outcomes, booked
 
 
-def _book(draft: _Draft, ledger: _Ledger) -> tuple[Shortage, ...]:
-    """Bring the ledger forward by a draft and return the balances that fall below zero.
+def _book(draft: _Draft, ledger: _Ledger) -> tuple[tuple[Shortage, ...], dict[BalanceKey, int]]:
+    """Bring the ledger forward by a draft; return the balances that fall below zero, and all that it touches.
 
     Raises:
         RestockError: it can't be posted; the ledger stays.
@@ -229,12 +229,12 @@ def _book(draft: _Draft, ledger: _Ledger) -> tuple[Shortage, ...]:
             below = find_shortages(draft.changes, balances, may_be_negative=frozenset())
             require_stock([each for each in below if each.location not in ledger.may_be_negative])
             break
-    for key, change in draft.changes.items():
-        balances[key] += change
+    after = {key: balances[key] + change for key, change in draft.changes.items()}
+    balances.update(after)
     ledger.posted.add(draft.posting.identifier)
     if movement.reverses is not None:
         ledger.reversed_by[movement.reverses] = draft.posting.identifier
-    return below
+    return below, after
 
 
 def _take_back(

@@ -118,7 +118,7 @@ def _look(connection: Connection, *, now: datetime) -> LedgerView:
     if company is None:
         raise NotReadyError(
             "the ledger's company is not set up: its currency and time zone are missing, so that amounts and days mean "
-            "nothing. Set it up first."
+            "nothing. Set them: restock ledger company --currency EUR --time-zone Europe/Berlin."
         )
     today = day_of(now, company.time_zone)
     over = MovementRow.occurred_at_utc < midnight_utc(today, company.time_zone)

@@ -125,7 +125,7 @@ def draw_postings(seed, n_postings=120):
 
 def describe(outcome):
     if isinstance(outcome, Posted):
-        return ("posted", outcome.reply, outcome.is_repeated, outcome.below_zero)
+        return ("posted", outcome.reply, outcome.is_repeated, outcome.below_zero, dict(outcome.balances))
     error = outcome.error if isinstance(outcome, Refused) else outcome
     return ("refused", type(error), str(error), error.members())
 
