@@ -151,7 +151,8 @@ def _claim(
 
 def _judge_locations(connection: Connection, drafts: Sequence[_Draft]) -> frozenset[str]:
     """Note the drafts whose physical locations are unknown, and return the locations that may fall below zero."""
-    physical = {key[1] for draft in drafts for key in draft.changes if not is_virtual(key[1])}
+    named = {key[1] for draft in drafts for key in draft.changes}
+    physical = {name for name in named if not is_virtual(name)}
     statement = select(LocationRow.location, LocationRow.may_be_negative)
     found = {row[0]: row[1] for row in _read_in(connection, statement, LocationRow.location, physical)}
     unknown = physical - found.keys()
