@@ -2,9 +2,10 @@
 
 Each seed plays some clients against one database. A client sends an operation under an idempotency key until it has a
 reply; the network loses requests and replies, repeats them late and out of order, and the server dies at any step of a
-transaction. A plain dictionary is the reference. The same seed plays the same game, so a failing one can be replayed:
+transaction. A plain dictionary is the reference. A client may send several operations at once, as a batch. The same
+seed plays the same game, so a failing one can be replayed:
 
-    simulate(engine, seed=N, n_operations=100)
+    simulate(engine, seed=N, n_operations=100, largest_batch=1)
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, insert, select
 
-from restock.adapters.database import ledger_store
+from restock.adapters.database import ledger_batch, ledger_store
 from restock.adapters.database.catalogue_tables import LocationRow
 from restock.adapters.database.engine import read_transaction, write_transaction
+from restock.adapters.database.ledger_batch import Outcome, Refused, post_many
 from restock.adapters.database.ledger_store import Posted, Posting, find_differences, find_unbalanced, post
 from restock.adapters.database.ledger_tables import AuditRow, BalanceRow, MovementRow, OutboxRow
+from restock.errors import ConflictError
 from restock.ledger.balances import InsufficientStockError, add_up
 from restock.ledger.movements import (
     Entry,
@@ -43,6 +46,7 @@ SKUS = ("A", "B", "C")
 LOTS = ("", "L1")
 # The steps of a posting after which the server may die, in order; the last is the commit itself.
 CRASH_POINTS = ("claim_key", "change_balances", "_insert_movement", "_insert_event", "_insert_audit", "fill_reply")
+BATCH_CRASH_POINTS = ("_claim", "_judge_locations", "_read_reversed", "_book_all", "_take_back", "_write")
 AFTER_COMMIT = "after_commit"
 
 
@@ -68,8 +72,14 @@ class Request:
     content: dict[str, object]
 
 
-def simulate(engine: Engine, *, seed: int, n_operations: int) -> dict[str, int]:
+def simulate(engine: Engine, *, seed: int, n_operations: int, largest_batch: int = 1) -> dict[str, int]:
     """Play one seed on an empty, migrated database, check every invariant, and return how much of what happened.
+
+    Args:
+        engine: the database.
+        seed: decides the game.
+        n_operations: how many the clients send.
+        largest_batch: most operations that are sent at once; 1 for one by one.
 
     Raises:
         AssertionError: an invariant is broken.
@@ -91,18 +101,22 @@ def simulate(engine: Engine, *, seed: int, n_operations: int) -> dict[str, int]:
     with write_transaction(engine) as connection:
         connection.execute(insert(LocationRow), rows)
     late: list[Request] = []
-    for number in range(n_operations):
-        request = _draw_request(rng, reference, number=number)
-        if request is None:
-            continue
-        _send_until_answered(engine, rng, reference, request, tally=tally)
-        if rng.random() < 0.2:
-            late.append(request)
+    number = 0
+    while number < n_operations:
+        size = rng.randint(1, largest_batch) if largest_batch > 1 else 1
+        drawn = [_draw_request(rng, reference, number=number + place) for place in range(size)]
+        requests = [request for request in drawn if request is not None]
+        number += size
+        late += [request for request in requests if rng.random() < 0.2]
         if late and rng.random() < 0.3:
             # The network delivers an old request again, out of order.
-            repeated = late.pop(rng.randrange(len(late)))
             tally["repeated"] += 1
-            _send_until_answered(engine, rng, reference, repeated, tally=tally)
+            requests.insert(rng.randint(0, len(requests)), late.pop(rng.randrange(len(late))))
+        if largest_batch > 1:
+            _send_batch_until_answered(engine, rng, reference, requests, tally=tally)
+            continue
+        for request in requests:
+            _send_until_answered(engine, rng, reference, request, tally=tally)
     check_invariants(engine, reference)
     return dict(tally)
 
@@ -197,6 +211,37 @@ def _send_until_answered(
     raise AssertionError(f"{request.key} was never answered")
 
 
+def _send_batch_until_answered(
+    engine: Engine, rng: random.Random, reference: Reference, requests: list[Request], *, tally: dict[str, int]
+) -> None:
+    """Send a batch until a reply comes through, and bring the reference up to date."""
+    for attempt in range(50):
+        fault = rng.choice((*BATCH_CRASH_POINTS, AFTER_COMMIT)) if rng.random() < 0.25 else None
+        postings = [
+            _posting(request, f"m-{request.key}-{attempt}-{place}-{rng.randrange(10**6)}")
+            for place, request in enumerate(requests)
+        ]
+        try:
+            outcomes = _serve_batch(engine, postings, fault=fault)
+        except CrashError:
+            tally["crashes"] += 1
+            # The client may pack what it has to send in another order.
+            rng.shuffle(requests)
+            continue
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if isinstance(outcome, Refused):
+                # Two operations of a batch may take back the same movement.
+                assert type(outcome.error) in (InsufficientStockError, ConflictError), outcome.error
+                tally["refused"] += 1
+                continue
+            tally["answered"] += 1
+            known = reference.replies.setdefault(request.key, outcome.reply)
+            assert known == outcome.reply, (request.key, known, outcome.reply)
+            _note(reference, request, str(outcome.reply["movement"]))
+        return
+    raise AssertionError(f"{[request.key for request in requests]} were never answered")
+
+
 def _note(reference: Reference, request: Request, identifier: str) -> None:
     """Post in the reference, once."""
     if identifier in reference.posted:
@@ -213,14 +258,7 @@ def _serve(engine: Engine, request: Request, *, identifier: str, fault: str | No
     Raises:
         CrashError: the server died; before the commit nothing is kept, after it all is, but the reply is lost.
     """
-    posting = Posting(
-        movement=request.movement,
-        identifier=identifier,
-        key=request.key,
-        request=request.content,
-        posted_by="simulation",
-        posted_at=START,
-    )
+    posting = _posting(request, identifier)
     with write_transaction(engine) as connection:
         original = getattr(ledger_store, fault) if fault in CRASH_POINTS else None
         if original is None:
@@ -239,3 +277,36 @@ def _serve(engine: Engine, request: Request, *, identifier: str, fault: str | No
     if fault == AFTER_COMMIT:
         raise CrashError(fault)
     return posted
+
+
+def _serve_batch(engine: Engine, postings: list[Posting], *, fault: str | None) -> list[Outcome]:
+    """Serve a batch, dying at the step `fault`; see `_serve`."""
+    with write_transaction(engine) as connection:
+        original = getattr(ledger_batch, fault) if fault in BATCH_CRASH_POINTS else None
+        if original is None:
+            outcomes = post_many(connection, postings)
+        else:
+
+            def die(*arguments: object, **options: object) -> None:
+                original(*arguments, **options)
+                raise CrashError(fault)
+
+            setattr(ledger_batch, fault, die)
+            try:
+                outcomes = post_many(connection, postings)
+            finally:
+                setattr(ledger_batch, fault, original)
+    if fault == AFTER_COMMIT:
+        raise CrashError(fault)
+    return outcomes
+
+
+def _posting(request: Request, identifier: str) -> Posting:
+    return Posting(
+        movement=request.movement,
+        identifier=identifier,
+        key=request.key,
+        request=request.content,
+        posted_by="simulation",
+        posted_at=START,
+    )

@@ -12,6 +12,8 @@ from restock.adapters.database.migrate import migrate
 from tests.ledger_simulator import simulate
 
 N_OPERATIONS = 100
+# Of every three seeds one sends its operations in batches of up to so many.
+LARGEST_BATCH = 12
 _TABLES = ("outbox", "audit_log", "movement_lines", "movements", "balances", "idempotency", "locations")
 
 
@@ -33,11 +35,13 @@ def empty(engine):
 
 
 def play(engine, seeds):
+    """Play seeds and return how much of what happened, those in batches and the others together."""
     tally = Counter()
     for seed in seeds:
         empty(engine)
         try:
-            tally.update(simulate(engine, seed=seed, n_operations=N_OPERATIONS))
+            largest = LARGEST_BATCH if seed % 3 == 0 else 1
+            tally.update(simulate(engine, seed=seed, n_operations=N_OPERATIONS, largest_batch=largest))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
     return tally

@@ -9,6 +9,7 @@ from typing import Any
 
 from restock.errors import DataError
 
+_DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 # In the order in which a reader wants them.
 _SCORES = {
     "wape_sales": "WAPE, sales, all days",
@@ -103,9 +104,29 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
             ]
         )
         rows.append(["the forecast inside `/forecast`, p50", f"{forecast['in_process_p50_ms']:.2f} ms", "-", "-"])
+    for database, posting in figures.get("ledger", {}).items():
+        rows += _posting_rows(_DATABASES[database], posting)
     if repro := figures.get("no_op_repro"):
         rows.append(["`dvc repro` with nothing to do", f"{repro['seconds_median_of_5']:.2f} s", "-", "-"])
     return rows
+
+
+def _posting_rows(database: str, posting: dict[str, Any]) -> list[list[str]]:
+    """Return the rows on one database of the ledger."""
+    return [
+        [
+            f"movements posted to {database}, {posting['batch']} a transaction",
+            f"{posting['movements_per_second']:,} movements/s",
+            f"raw executemany of the same rows: {posting['raw_movements_per_second']:,} movements/s",
+            f"{posting['ratio']:.2f} x the movements per second",
+        ],
+        [
+            f"one movement posted to {database}: p50 (p99)",
+            f"{posting['single_p50_ms']:.2f} ms ({posting['single_p99_ms']:.2f} ms)",
+            f"its raw rows: {posting['raw_single_p50_ms']:.2f} ms ({posting['raw_single_p99_ms']:.2f} ms)",
+            f"{posting['single_p50_ms'] / posting['raw_single_p50_ms']:.2f} x the time",
+        ],
+    ]
 
 
 def _result_lines(result: dict[str, Any]) -> list[str]:

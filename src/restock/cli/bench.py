@@ -38,9 +38,10 @@ def bench(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure features, predictions, `/forecast` and a no-op `dvc repro`, beside mlforecast, XGBoost and BentoML.
+    """Measure features, predictions, `/forecast`, the ledger and a no-op `dvc repro`, each beside its peer.
 
-    Run `make demo` before: the workspace must hold a promoted version.
+    The peers are mlforecast, XGBoost, BentoML and raw SQL. Run `make demo` before: the workspace must hold a promoted
+    version. The ledger is posted to SQLite and, where PostgreSQL is installed, to a private cluster.
     """
     from restock.adapters.storage import write_text
     from restock.benchmarks.results_page import read_results, render_page
@@ -73,6 +74,7 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     from restock.adapters.panel_files import load_panel
     from restock.benchmarks.feature_speed import measure_feature_speed
     from restock.benchmarks.forecast_latency import measure_forecast_latency
+    from restock.benchmarks.ledger_posting import measure_posting
     from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
     from restock.pipeline.train import MODEL_FOLDER, candidate_folder
 
@@ -86,6 +88,8 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     figures["prediction"] = measure_prediction_speed(model, panel)
     messages.print("forecast latency …")
     figures["forecast"] = measure_forecast_latency(settings, n_requests=n_requests)
+    messages.print("ledger …")
+    figures["ledger"] = measure_posting()
     messages.print("features …")
     timed = panel if data is None else _read_panel(data, params)
     figures["features"] = measure_feature_speed(timed, params.features)

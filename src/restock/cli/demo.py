@@ -55,7 +55,8 @@ def run_demo(
 ) -> None:
     """Run the main job end to end on the demo company, from nothing to a served forecast.
 
-    Ingests and validates, trains and compares four families, promotes the best, serves it and fetches one forecast.
+    Ingests and validates, trains and compares four families, promotes the best, posts the company into the stock
+    ledger, serves the forecast and fetches one.
     A second run does only what changed.
     """
     from restock.adapters.workspace import create_workspace, stream_dvc
@@ -79,6 +80,8 @@ def run_demo(
             stream_dvc(["repro", "--single-item", stage], folder=settings.root)
     with clock.stage("promote"):
         _promote(settings, params)
+    with clock.stage("ledger"):
+        _fill_ledger(settings)
     try:
         with clock.stage("serve"):
             # Only now: what was free minutes ago may be taken.
@@ -126,6 +129,19 @@ def _promote(settings: Settings, params: Params) -> None:
         if not (settings.models_dir / MODEL_TYPE / "current.json").exists():
             raise
         messages.print(f"the version served before stays: {error}", highlight=False, markup=False)
+
+
+def _fill_ledger(settings: Settings) -> None:
+    """Post the company into the stock ledger and prove that it balances."""
+    from restock.cli.ledger import post_demo_ledger, verify_ledger_of
+
+    posted = post_demo_ledger(settings)
+    verified = verify_ledger_of(settings)
+    output.print(
+        f"{posted.n_posted:,} movements posted, {posted.n_known:,} were there; {verified.n_movements:,} sum to zero, "
+        f"{verified.n_balances:,} balances are what their lines add up to",
+        highlight=False,
+    )
 
 
 def _issue_token(settings: Settings) -> str:

@@ -41,6 +41,9 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     sql: Annotated[
         str | None, typer.Option(help="URL of a database (SQLAlchemy's), or env:NAME of the variable that holds it.")
     ] = None,
+    system: Annotated[
+        str | None, typer.Option("--source", help="`ledger`: the movements posted to the stock ledger, as all tables.")
+    ] = None,
     query: Annotated[str | None, typer.Option(help="SELECT whose rows --table holds; with --sql.")] = None,
     watch: Annotated[
         Path | None, typer.Option(help="Folder to watch: files that stand still are ingested; nothing is moved.")
@@ -65,6 +68,7 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
       restock ingest folder_with_tables/
       restock ingest s3://bucket/sales.csv.gz
       restock ingest --sql env:TILL_URL --query "SELECT * FROM daily_sales" --table sales
+      restock ingest --source ledger
       restock ingest --watch inbox/ --every 60
       restock ingest demo
 
@@ -72,14 +76,21 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
     """  # noqa: D301  (Typer's \b keeps the lines apart)
     settings = read_settings()
     params = read_params(settings.params_file)
-    options = {"table": table, "mapping": mapping, "source_format": source_format, "sql": sql, "query": query}
+    options = {
+        "table": table,
+        "mapping": mapping,
+        "source_format": source_format,
+        "sql": sql,
+        "query": query,
+        "system": system,
+    }
     if manifest:
         if sources or dry_run or watch or any(options.values()):
             raise ConfigurationError("--manifest lists what is ingested already. Leave sources and other options out.")
         _write_manifest(settings, params, as_json=as_json)
         return
     if watch is not None:
-        if sources or dry_run or sql or query or source_format:
+        if sources or dry_run or sql or query or source_format or system:
             raise ConfigurationError("--watch takes its files from the folder. Leave sources and other options out.")
         _watch(watch, settings, params, table=table, mapping=mapping, every=every, is_once=once, as_json=as_json)
         return
@@ -95,6 +106,7 @@ def ingest(  # noqa: PLR0917  (Typer's options, all named on the command line)
             source_format=source_format,
             sql=sql,
             query=query,
+            system=system,
         ) as request,
         show_progress("reading, MB") as advance,
     ):

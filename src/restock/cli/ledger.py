@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restock.cli.console import messages, output, print_json
-from restock.settings import read_settings
+from restock.cli.console import messages, output, print_json, show_progress
+from restock.params import read_params
+from restock.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from restock.operations.demo_ledger import PostedDemo
+    from restock.operations.verify_ledger import VerifiedLedger
 
 ledger_app = typer.Typer(help="The stock ledger: its database, and the proof that it balances.", no_args_is_help=True)
 
@@ -31,11 +36,7 @@ def migrate_database(
 @ledger_app.command("verify")
 def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Recompute every balance from the lines, check double entry and the audit chain; exit code 6 on a difference."""
-    from restock.adapters.database.engine import open_database
-    from restock.adapters.database.migrate import require_migrated
-    from restock.operations.verify_ledger import verify_ledger
-
-    verified = verify_ledger(require_migrated(open_database(read_settings().ledger_url)))
+    verified = verify_ledger_of(read_settings())
     if as_json:
         print_json({"movements": verified.n_movements, "balances": verified.n_balances, "seals": verified.n_seals})
         return
@@ -91,6 +92,55 @@ def company(
         f"{shown.time_zone}",
         highlight=False,
     )
+
+
+@ledger_app.command("post-demo")
+def post_demo(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Post the demo company of params.yaml: catalogue, bookings and orders; a second time posts nothing.
+
+    The tables are made where they are missing. A ledger with another company's movements is refused.
+
+    Next: restock ledger verify
+    """
+    posted = post_demo_ledger(read_settings())
+    if as_json:
+        print_json({"posted": posted.n_posted, "known": posted.n_known, "purchase_orders": posted.n_orders})
+        return
+    output.print(
+        f"{posted.n_posted:,} movements posted, {posted.n_known:,} were there; {posted.n_orders:,} purchase orders",
+        highlight=False,
+    )
+
+
+def post_demo_ledger(settings: Settings) -> PostedDemo:
+    """Post the demo company into the workspace's ledger, and return what was posted."""
+    from restock.adapters.database.engine import open_database
+    from restock.adapters.database.migrate import migrate
+    from restock.operations.demo_ledger import post_demo_company
+    from restock.simulation.company import simulate_demo_company
+
+    params = read_params(settings.params_file)
+    engine = open_database(settings.ledger_url)
+    try:
+        migrate(engine)
+        tables = simulate_demo_company(params.simulation, seed=params.seed).tables
+        with show_progress("posting movements") as advance:
+            return post_demo_company(engine, tables, now=datetime.now(UTC), actor="demo", on_progress=advance)
+    finally:
+        engine.dispose()
+
+
+def verify_ledger_of(settings: Settings) -> VerifiedLedger:
+    """Verify the workspace's ledger, and return what was verified."""
+    from restock.adapters.database.engine import open_database
+    from restock.adapters.database.migrate import require_migrated
+    from restock.operations.verify_ledger import verify_ledger
+
+    engine = open_database(settings.ledger_url)
+    try:
+        return verify_ledger(require_migrated(engine))
+    finally:
+        engine.dispose()
 
 
 def register(app: typer.Typer) -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ def open_request(
     source_format: str | None,
     sql: str | None,
     query: str | None,
+    system: str | None = None,
 ) -> Iterator[SourceRequest]:
     """Yield the request that the options describe; what was fetched for it is removed at the end.
 
@@ -40,6 +42,14 @@ def open_request(
     from restock.adapters.sources.remote import fetch_remote, is_remote
     from restock.adapters.sources.requests import SourceFormat
 
+    if system is not None:
+        if system != SourceFormat.LEDGER.value:
+            raise ConfigurationError(f"--source must be {SourceFormat.LEDGER}, got {system!r}. Name files without it.")
+        if sources or source_format or table or mapping or sql or query:
+            raise ConfigurationError("--source ledger has fixed tables and columns. Leave the other options out.")
+        with open_private_folder(settings.data_dir, "ledger") as folder:
+            yield _read_ledger(settings, folder=folder / "tables")
+        return
     read = read_mapping(mapping) if mapping else None
     if sql is not None or query is not None:
         if sql is None or query is None or sources or source_format:
@@ -52,6 +62,8 @@ def open_request(
     chosen = SourceFormat(source_format) if source_format else None
     if chosen is SourceFormat.SQL:
         raise ConfigurationError("a database is read with --sql URL --query SELECT, not with --format sql.")
+    if chosen is SourceFormat.LEDGER:
+        raise ConfigurationError("the ledger is read with --source ledger, not with --format ledger.")
     if sources == [SourceFormat.DEMO.value] and not Path(sources[0]).exists():
         chosen, sources = chosen or SourceFormat.DEMO, []
     limit = settings.max_unpacked_bytes
@@ -90,6 +102,21 @@ def _run_query(
         mapping=mapping,
         digests={spooled.name: spooled.digest},
     )
+
+
+def _read_ledger(settings: Settings, *, folder: Path) -> SourceRequest:
+    """Return the request for the ledger's tables, which are spooled to `folder`."""
+    from restock.adapters.database.engine import open_database
+    from restock.adapters.database.migrate import require_migrated
+    from restock.adapters.sources.ledger import spool_ledger
+    from restock.adapters.sources.requests import SourceFormat, SourceRequest
+
+    engine = require_migrated(open_database(settings.ledger_url))
+    try:
+        files = spool_ledger(engine, folder=folder, now=datetime.now(UTC))
+    finally:
+        engine.dispose()
+    return SourceRequest(format=SourceFormat.LEDGER, files=files)
 
 
 @contextmanager

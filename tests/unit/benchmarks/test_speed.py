@@ -9,7 +9,9 @@ from datetime import date
 import numpy as np
 import pytest
 
+from restock.benchmarks import ledger_posting
 from restock.benchmarks.feature_speed import as_long_sales, measure_feature_speed, peer_features
+from restock.benchmarks.ledger_posting import measure_posting
 from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
 from restock.benchmarks.results_page import read_results, render_page
 from restock.errors import DataError, NotReadyError
@@ -87,3 +89,13 @@ def test_read_results_reads_what_is_printed(tmp_path):
         read_results(path)
     with pytest.raises(DataError, match="can't be read as JSON lines"):
         read_results(tmp_path / "missing.jsonl")
+
+
+def test_measure_posting_compares_with_raw_rows_and_is_shown_on_the_page(monkeypatch):
+    monkeypatch.setattr(ledger_posting, "find_programs", lambda: None)
+    found = measure_posting(n_movements=300, batch=100, repeats=1, n_single=5)
+    assert found.keys() == {"sqlite"}
+    assert found["sqlite"]["ratio"] > 0
+    page = render_page({"machine": {}, "versions": {}, "ledger": found}, [], measured_on=date(2026, 1, 1))
+    assert "| movements posted to SQLite, 100 a transaction |" in page
+    assert "| one movement posted to SQLite: p50 (p99) |" in page

@@ -47,9 +47,12 @@ def find_broken_seal(connection: Connection) -> int | None:
     """Return the position of the first seal that the entries up to it no longer give; None where all hold."""
     rows = connection.execute(select(AuditSealRow.position, AuditSealRow.digest).order_by(AuditSealRow.position))
     seals = {int(position): bytes(recorded).hex() for position, recorded in rows}
-    digest = GENESIS
-    for row in _read_entries(connection, after=0):
+    digest, last = GENESIS, max(seals, default=0)
+    for row in _read_entries(connection, after=0) if seals else ():
         position = int(row["position"])
+        if position > last:
+            # Nothing vouches for what no seal covers yet.
+            break
         digest = hash_entry(digest, _content(row))
         recorded = seals.pop(position, None)
         if recorded is not None and recorded != digest:

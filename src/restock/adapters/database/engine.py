@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -12,12 +15,19 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from restock.adapters.database.ledger_tables import APPEND_ONLY
+from restock.adapters.database.turns import Turns
 from restock.errors import ConfigurationError
 
 _IS_WRITE = "restock_is_write"
 # A writer waits so long for another one, seconds.
 _BUSY_SECONDS = 30
+# And so long for its turn among the threads of this process: with fifty of them, each may have a second.
+_PATIENCE_SECONDS = 60
 _SQLITE, _POSTGRESQL = "sqlite", "postgresql"
+# Turns of the writers: by file, also where two engines of this process have it open; in memory, by engine.
+_TURNS_OF_FILES: dict[Path, Turns] = {}
+_TURNS_IN_MEMORY: WeakKeyDictionary[Engine, Turns] = WeakKeyDictionary()
+_TURNS_LOCK = threading.Lock()
 
 
 def open_database(url: str | URL) -> Engine:
@@ -46,8 +56,20 @@ def open_database(url: str | URL) -> Engine:
 
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection in a transaction that writes; committed at the end, rolled back where an error leaves it."""
-    with engine.connect().execution_options(**{_IS_WRITE: True}) as connection, connection.begin():
+    """Yield a connection in a transaction that writes; committed at the end, rolled back where an error leaves it.
+
+    On SQLite the threads of a process wait in line for it, before they take a connection.
+
+    Raises:
+        DatabaseBusyError: another thread did not end its own in time.
+    """
+    turns = _turns_of(engine)
+    turn = nullcontext() if turns is None else turns.turn(patience_seconds=_PATIENCE_SECONDS)
+    with (
+        turn,
+        engine.connect().execution_options(**{_IS_WRITE: True}) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
@@ -82,6 +104,17 @@ def drop_triggers(connection: Connection) -> None:
             connection.execute(text(f"DROP TRIGGER IF EXISTS {table}_no_{action}{place}"))
     if is_postgresql:
         connection.execute(text("DROP FUNCTION IF EXISTS refuse_change()"))
+
+
+def _turns_of(engine: Engine) -> Turns | None:
+    """Return whose turn it is to write an engine's database; None where the database sees to that."""
+    if engine.dialect.name != _SQLITE:
+        return None
+    file = engine.url.database
+    with _TURNS_LOCK:
+        if file in (None, "", ":memory:"):
+            return _TURNS_IN_MEMORY.setdefault(engine, Turns())
+        return _TURNS_OF_FILES.setdefault(Path(str(file)).resolve(), Turns())
 
 
 def _trigger_statements(table: str, *, dialect: str) -> list[str]:

@@ -20,6 +20,7 @@ from restock.ledger.balances import BalanceKey, Shortage, add_up, find_shortages
 from restock.ledger.movements import Kind, Line, Movement, checked
 
 TOPIC = "stock.movements"
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -120,18 +121,70 @@ def write_movement(connection: Connection, posting: Posting) -> Posted:
         ConflictError: the movement that it reverses is reversed already.
     """
     movement = checked(posting.movement)
-    _require_reversible(connection, movement)
     allowed = _read_allowed(connection, movement.lines)
     changes = add_up(movement.lines)
     after = change_balances(connection, changes)
+    # Another reversal of the same movement has changed the same balances: it is committed by now, and seen.
+    _look_up_reversal(connection, movement)
     before = {key: after[key] - change for key, change in changes.items()}
     below = find_shortages(changes, before, may_be_negative=frozenset())
     require_stock([each for each in below if each.location not in allowed])
     _insert_movement(connection, posting)
     _insert_event(connection, posting)
     _insert_audit(connection, posting)
-    answer = {"movement": posting.identifier, "kind": movement.kind.value, "lines": len(movement.lines)}
-    return Posted(reply=answer, is_repeated=False, below_zero=below, balances=after)
+    return Posted(reply=build_reply(posting), is_repeated=False, below_zero=below, balances=after)
+
+
+def build_reply(posting: Posting) -> dict[str, Any]:
+    """Return what a posting is answered with once it is posted."""
+    movement = posting.movement
+    return {"movement": posting.identifier, "kind": movement.kind.value, "lines": len(movement.lines)}
+
+
+def build_event(posting: Posting) -> dict[str, Any]:
+    """Return what others are told of a posting."""
+    movement = posting.movement
+    return {
+        "movement": posting.identifier,
+        "kind": movement.kind.value,
+        "occurred_at_utc": movement.occurred_at.isoformat(),
+        "reference": movement.reference,
+        "lines": [
+            {"sku": line.sku, "location": line.location, "lot": line.lot, "quantity": line.quantity}
+            for line in movement.lines
+        ],
+    }
+
+
+def digest_request(request: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a request, the same in whatever order its fields come."""
+    return hashlib.sha256(_CANONICAL.encode(request).encode()).hexdigest()
+
+
+def repeat_reply(key: str, digest: str, *, recorded: str, reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply that a key got before.
+
+    Raises:
+        IdempotencyError: it came with another request then.
+    """
+    if recorded != digest:
+        raise IdempotencyError(
+            f"idempotency key {key!r} came with another request before. Send a new key with a new request."
+        )
+    return reply
+
+
+def require_reversible(movement: str, *, is_posted: bool, reversed_by: str | None) -> None:
+    """Refuse to reverse what is not there, or is reversed already.
+
+    Raises:
+        NotFoundError: the movement is not there.
+        ConflictError: another one has reversed it.
+    """
+    if not is_posted:
+        raise NotFoundError(f"there is no movement {movement!r}.")
+    if reversed_by is not None:
+        raise ConflictError(f"movement {movement!r} is reversed already, by {reversed_by!r}.")
 
 
 def change_balances(connection: Connection, changes: Mapping[BalanceKey, int]) -> dict[BalanceKey, int]:
@@ -237,7 +290,7 @@ def claim_key(connection: Connection, key: str, *, request: Mapping[str, Any], n
     Raises:
         IdempotencyError: the key came with another request before.
     """
-    digest = _digest(request)
+    digest = digest_request(request)
     build = _INSERTS[connection.dialect.name]
     row = {"key": key, "request_sha256": digest, "reply": {}, "created_at_utc": now}
     claimed = connection.execute(
@@ -249,12 +302,7 @@ def claim_key(connection: Connection, key: str, *, request: Mapping[str, Any], n
     known = connection.execute(
         select(IdempotencyRow.request_sha256, IdempotencyRow.reply).where(IdempotencyRow.key == key)
     ).one()
-    if known.request_sha256 != digest:
-        raise IdempotencyError(
-            f"idempotency key {key!r} came with another request before. Send a new key with a new request."
-        )
-    reply: dict[str, Any] = known.reply
-    return reply
+    return repeat_reply(key, digest, recorded=known.request_sha256, reply=known.reply)
 
 
 def fill_reply(connection: Connection, key: str, reply: Mapping[str, Any]) -> None:
@@ -263,16 +311,15 @@ def fill_reply(connection: Connection, key: str, reply: Mapping[str, Any]) -> No
     connection.execute(table.update().where(IdempotencyRow.key == key).values(reply=dict(reply)))  # type: ignore[attr-defined]
 
 
-def _require_reversible(connection: Connection, movement: Movement) -> None:
+def _look_up_reversal(connection: Connection, movement: Movement) -> None:
     """Refuse to reverse what is not there, or is reversed already."""
     if movement.reverses is None:
         return
-    read_movement(connection, movement.reverses)
-    earlier = connection.execute(
-        select(MovementRow.movement).where(MovementRow.reverses == movement.reverses)
-    ).scalar_one_or_none()
-    if earlier is not None:
-        raise ConflictError(f"movement {movement.reverses!r} is reversed already, by {earlier!r}.")
+    posted = connection.execute(select(MovementRow.movement).where(MovementRow.movement == movement.reverses))
+    earlier = connection.execute(select(MovementRow.movement).where(MovementRow.reverses == movement.reverses))
+    require_reversible(
+        movement.reverses, is_posted=posted.first() is not None, reversed_by=earlier.scalar_one_or_none()
+    )
 
 
 def _read_allowed(connection: Connection, lines: Sequence[Line]) -> frozenset[str]:
@@ -325,17 +372,13 @@ def _insert_movement(connection: Connection, posting: Posting) -> None:
 
 
 def _insert_event(connection: Connection, posting: Posting) -> None:
-    payload = {
-        "movement": posting.identifier,
-        "kind": posting.movement.kind.value,
-        "occurred_at_utc": posting.movement.occurred_at.isoformat(),
-        "reference": posting.movement.reference,
-        "lines": [
-            {"sku": line.sku, "location": line.location, "lot": line.lot, "quantity": line.quantity}
-            for line in posting.movement.lines
-        ],
-    }
-    append_event(connection, topic=TOPIC, payload=payload, now=posting.posted_at, event=posting.identifier)
+    append_event(
+        connection,
+        topic=TOPIC,
+        payload=build_event(posting),
+        now=posting.posted_at,
+        event=posting.identifier,
+    )
 
 
 def _insert_audit(connection: Connection, posting: Posting) -> None:
@@ -345,15 +388,10 @@ def _insert_audit(connection: Connection, posting: Posting) -> None:
         action=f"post_{posting.movement.kind.value}",
         subject=posting.identifier,
         now=posting.posted_at,
-        details={"key": posting.key, "request_sha256": _digest(posting.request)},
+        details={"key": posting.key, "request_sha256": digest_request(posting.request)},
     )
 
 
 def _read_line(row: RowMapping) -> Line:
     names = ("sku", "location", "quantity", "lot", "unit_cost", "unit_price", "entered_quantity", "entered_unit")
     return Line(**{name: row[name] for name in names})
-
-
-def _digest(request: Mapping[str, Any]) -> str:
-    text = json.dumps(request, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

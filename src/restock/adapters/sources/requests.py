@@ -30,6 +30,7 @@ class SourceFormat(StrEnum):
     M5_KAGGLE = "m5_kaggle"
     UCI_ONLINE_RETAIL = "uci_online_retail"
     DEMO = "demo"
+    LEDGER = "ledger"
 
 
 @dataclass(frozen=True, kw_only=True)

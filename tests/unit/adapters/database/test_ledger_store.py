@@ -22,7 +22,7 @@ from restock.adapters.database.ledger_store import (
     read_movement,
 )
 from restock.adapters.database.migrate import migrate
-from restock.errors import ConfigurationError, DataError, NotFoundError
+from restock.errors import ConfigurationError, ConflictError, DataError, NotFoundError
 from restock.ledger.balances import InsufficientStockError
 from restock.ledger.movements import Entry, receive, reverse, sell
 
@@ -137,7 +137,7 @@ def test_post_reversal_takes_back_once(engine):
     back = reverse(movement, posted_as="m1", occurred_at=NOW, reason="wrong delivery")
     post_one(engine, back, "m2")
     assert balance(engine) == 0
-    with pytest.raises(DataError, match="'m1' is reversed already, by 'm2'"):
+    with pytest.raises(ConflictError, match="'m1' is reversed already, by 'm2'"):
         post_one(engine, back, "m3")
 
 
