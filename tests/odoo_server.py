@@ -225,6 +225,8 @@ class OdooServer(FakeErp):
                 values[plain] = int(value)
             else:
                 values[name] = value or False
+        if "supplier_rank" in values:
+            values["supplier_rank"] = int(values["supplier_rank"])
         known = self.external.get(rows[0]["id"])
         if known is not None:
             self.put(model, known[1], **values)
@@ -249,7 +251,7 @@ class OdooServer(FakeErp):
             code = values.pop("default_code")
             return self.put_product(code, **{**values, "type": values.get("detailed_type", "product")})
         if model == "res.partner":
-            return self.put_partner(values.pop("name"), **{**values, "supplier_rank": 1})
+            return self.put_partner(values.pop("name"), **values)
         number = self.put(model, currency_rate=1.0, date_planned=False, **values, state="draft")
         self.put(model, number, name=f"P{number:05d}")
         return number

@@ -148,7 +148,7 @@ class ErpNext:
         if not name:
             values = {**changes, "supplier_group": "All Supplier Groups", REFERENCE_FIELD: reference}
             self._require_reference_field("Supplier")
-            made = self._insert_once("Supplier", values, find=lambda: self._find("Supplier", reference))
+            made = self._insert_once("Supplier", values, find=lambda: self._find_supplier(supplier.name, reference))
             name = str(made["name"])
         self._change("Supplier", name, changes)
         return self._read_back(ErpKind.SUPPLIER, name)
@@ -295,6 +295,10 @@ class ErpNext:
             doctype, fields=["name", "docstatus"], filters=[[REFERENCE_FIELD, "=", reference]], limit=1
         )
         return rows[0] if rows else None
+
+    def _find_supplier(self, name: str, reference: str) -> Document | None:
+        """Return the supplier that was made under a reference, or the one that has the name already."""
+        return self._find("Supplier", reference) or self.site.get_document("Supplier", name)
 
     def _find_order(self, order: ErpPurchaseOrder, reference: str) -> Document | None:
         if order.theirs:

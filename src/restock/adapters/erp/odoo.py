@@ -116,9 +116,10 @@ class Odoo:
     def write_product(self, product: ErpProduct, *, reference: str) -> ErpRecord | Unreadable:
         """Make the product, once for a reference, or bring name and state of the one that is there to it."""
         changes = {"name": product.name, "active": product.is_active}
-        if product.theirs:
-            self.odoo.execute("product.product", "write", [int(product.theirs)], changes)
-            return self._read_back(ErpKind.PRODUCT, product.theirs)
+        there = product.theirs or self._find("product.product", "default_code", product.code)
+        if there:
+            self.odoo.execute("product.product", "write", [int(there)], changes)
+            return self._read_back(ErpKind.PRODUCT, there)
         unit = next((number for number, each in self._units.items() if each.name == product.base_unit), None)
         if unit is None:
             raise ErpRefusedError(f"Odoo has no unit of measure {product.base_unit!r}. Add it there.")
@@ -142,8 +143,9 @@ class Odoo:
     def write_supplier(self, supplier: ErpSupplier, *, reference: str) -> ErpRecord | Unreadable:
         """Make the supplier, once for a reference, or bring the one that is there to it."""
         changes = {"name": supplier.name, "active": supplier.is_active}
-        number = int(supplier.theirs) if supplier.theirs else None
-        if number is None:
+        there = supplier.theirs or self._find("res.partner", "ref", supplier.code)
+        number = int(there) if there else 0
+        if not there:
             values = {"name": supplier.name, "ref": supplier.code, "supplier_rank": 1, "is_company": 1}
             number = self._load("res.partner", [values], reference=reference)
         self.odoo.execute("res.partner", "write", [number], changes)
@@ -151,16 +153,16 @@ class Odoo:
 
     def write_purchase_order(self, order: ErpPurchaseOrder, *, reference: str) -> ErpRecord | Unreadable:
         """Make and confirm the order, once for a reference, or cancel it."""
-        number = int(order.theirs) if order.theirs else self._find_order(reference)
-        if number is None:
-            number = self._load("purchase.order", self._order_rows(order, reference), reference=reference)
-        rows = self.odoo.search_read("purchase.order", [("id", "=", number)], fields=["id", "state"])
-        if not rows:
+        there = order.theirs or self._find("purchase.order", "origin", reference)
+        rows = [] if there else self._order_rows(order, reference)
+        number = int(there) if there else self._load("purchase.order", rows, reference=reference)
+        found = self.odoo.search_read("purchase.order", [("id", "=", number)], fields=["id", "state"])
+        if not found:
             raise ErpRefusedError(f"Odoo has no purchase order number {number} any more.")
         if order.state is OrderState.CANCELLED:
-            if rows[0]["state"] != "cancel":
+            if found[0]["state"] != "cancel":
                 self.odoo.execute("purchase.order", "button_cancel", [number])
-        elif rows[0]["state"] in ("draft", "sent"):
+        elif found[0]["state"] in ("draft", "sent"):
             self.odoo.execute("purchase.order", "button_confirm", [number])
         return self._read_back(ErpKind.PURCHASE_ORDER, str(number))
 
@@ -255,9 +257,10 @@ class Odoo:
             )
         return rows
 
-    def _find_order(self, reference: str) -> int | None:
-        rows = self.odoo.search_read("purchase.order", [("origin", "=", reference)], fields=["id"], limit=1)
-        return int(rows[0]["id"]) if rows else None
+    def _find(self, model: str, name: str, value: str) -> str:
+        """Return the number of the first record that has a value; empty where there is none."""
+        rows = self.odoo.search_read(model, [(name, "=", value)], fields=["id"], limit=1)
+        return str(rows[0]["id"]) if rows else ""
 
     def _read_back(self, kind: ErpKind, identity: str) -> ErpRecord | Unreadable:
         found = self.read_some(kind, [identity])

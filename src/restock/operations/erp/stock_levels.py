@@ -102,15 +102,15 @@ def find_gaps(engine: Engine, exchange: Exchange, *, way: Direction) -> list[Gap
     gaps: list[Gap] = []
     for sku, location in compared:
         ours = facts[sku].units.from_scaled(balances.get((sku, location), 0))
-        level = known.get((sku, location), Decimal(0))
-        if ours == level:
+        held = known.get((sku, location), Decimal(0))
+        if ours == held:
             continue
         gaps.append(
             Gap(
                 facts=facts[sku],
                 location=location,
                 ours=ours,
-                theirs=level,
+                theirs=held,
                 their_product=their_products[sku],
                 their_location=their_locations[location],
             )

@@ -37,7 +37,7 @@ class _Undo(Exception):  # noqa: N818  (not an error: the end of a rehearsal)
     """Takes everything back."""
 
 
-def synchronise(  # noqa: PLR0913
+def synchronise(
     engine: Engine,
     client: ErpClient,
     *,
@@ -70,7 +70,8 @@ def synchronise(  # noqa: PLR0913
     wanted = in_order(kinds)
     if is_adjusting and (direction is not Direction.IN or ErpKind.STOCK not in wanted):
         raise ConfigurationError(
-            "the ledger is adjusted to the ERP's stock only where stock comes in: --kinds stock --direction in --adjust."
+            "the ledger is adjusted to the ERP's stock only where stock comes in: --kinds stock --direction in "
+            "--adjust."
         )
     now = clock()
     exchange = Exchange(

@@ -41,7 +41,7 @@ from restock.adapters.erp.interface import (
 from restock.errors import DataError
 from restock.operations.erp.contents import describe, digest
 from restock.operations.erp.exchange import Direction, Exchange, Fate
-from restock.operations.erp.masters import read_product_content, read_supplier_content
+from restock.operations.erp.masters import KEEPERS, read_product_content, read_supplier_content
 from restock.operations.erp.reading import require_run, take
 from restock.operations.erp.references import reference_of, require_theirs
 from restock.operations.stock.company import read_company
@@ -136,11 +136,9 @@ def find_outgoing(connection: Connection, exchange: Exchange, kind: ErpKind, key
 
 def _push_one(engine: Engine, exchange: Exchange, kind: ErpKind, outgoing: Outgoing) -> Fate:
     """Write a record and keep what both agree on then."""
-    due: Outgoing | None = outgoing
-    if outgoing.link is not None:
-        due = _meet(engine, exchange, kind, outgoing)
-        if due is None:
-            return Fate.UNCHANGED
+    due = outgoing if outgoing.link is None else _meet(engine, exchange, kind, outgoing)
+    if due is None:
+        return Fate.UNCHANGED
     sender = _SENDERS[kind]
     with read_transaction(engine) as connection:
         record = sender.build(connection, exchange, due)
@@ -150,7 +148,8 @@ def _push_one(engine: Engine, exchange: Exchange, kind: ErpKind, outgoing: Outgo
     with write_transaction(engine) as connection:
         require_run(connection, exchange)
         theirs = describe(written, currency_decimals=read_company(connection).currency_decimals).content
-        agreed = due.link.our_content if due.link else {}
+        # A new record goes out whole, one that is there only in part.
+        agreed = due.link.our_content if due.link else _read_whole(connection, kind, due.ours)
         link = Link(
             theirs=written.theirs,
             ours=due.ours,
@@ -187,6 +186,10 @@ def _meet(engine: Engine, exchange: Exchange, kind: ErpKind, outgoing: Outgoing)
         take(connection, exchange, kind, found[0])
         left = find_outgoing(connection, exchange, kind, [outgoing.ours])
     return left[0] if left else None
+
+
+def _read_whole(connection: Connection, kind: ErpKind, ours: str) -> Mapping[str, Any]:
+    return (KEEPERS[kind].read(connection, ours) or {}) if kind in KEEPERS else {}
 
 
 def _require_unlinked(connection: Connection, exchange: Exchange, kind: ErpKind, link: Link) -> None:
