@@ -20,7 +20,13 @@ _CHILDREN = {
 }
 _TABLES = {(parent, table): child for child, (parent, table) in _CHILDREN.items()}
 _NAMED_BY = {"Item": "item_code", "Supplier": "supplier_name", "Customer": "customer_name"}
-_LINKS = {"supplier": "Supplier", "customer": "Customer", "set_warehouse": "Warehouse", "item_group": "Item Group"}
+_LINKS = {
+    "supplier": "Supplier",
+    "customer": "Customer",
+    "set_warehouse": "Warehouse",
+    "item_group": "Item Group",
+    "stock_uom": "UOM",
+}
 _ROW_LINKS = {"item_code": "Item", "warehouse": "Warehouse", "uom": "UOM"}
 _SUBMITTABLE = ("Purchase Order", "Sales Order", "Stock Reconciliation")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {

@@ -17,9 +17,7 @@ from restock.adapters.database.erp_store import (
     Link,
     Rejection,
     clear_rejection,
-    read_cursor,
     read_links,
-    write_cursor,
     write_link,
     write_rejection,
 )
@@ -76,9 +74,8 @@ def push(engine: Engine, exchange: Exchange, kind: ErpKind) -> None:
     Raises:
         ErpError: the ERP can't be reached, or breaks on one record after the other.
     """
-    with read_transaction(engine) as connection:
-        after = read_cursor(connection, exchange.system, kind, Direction.OUT)
-    n_faults = 0
+    # A run that was cut off needs no cursor: what it has written is linked, and what is linked and unchanged is not due.
+    after, n_faults = "", 0
     while True:
         with read_transaction(engine) as connection:
             keys = _list_keys(connection, exchange, kind, after=after)
@@ -94,12 +91,9 @@ def push(engine: Engine, exchange: Exchange, kind: ErpKind) -> None:
                 fate = Fate.REJECTED
                 _reject(engine, exchange, kind, each.ours, reason=str(error))
             exchange.summary.tally(kind, Direction.OUT).count(fate)
-        after = keys[-1] if len(keys) == exchange.page_size else ""
-        with write_transaction(engine) as connection:
-            require_run(connection, exchange)
-            write_cursor(connection, exchange.system, kind, Direction.OUT, cursor=after, now=exchange.clock())
-        if not after:
+        if len(keys) < exchange.page_size:
             return
+        after = keys[-1]
 
 
 def count_outgoing(connection: Connection, exchange: Exchange, kind: ErpKind) -> None:
