@@ -87,6 +87,10 @@ ROUTES: tuple[Access, ...] = (
     _row("POST", "/overrides", Scope.PLANNING_WRITE, _PLANNERS),
     _row("POST", "/overrides/{override}/withdraw", Scope.PLANNING_WRITE, _PLANNERS),
     _row("GET", "/audit", Scope.AUDIT_READ, _AUDITORS),
+    _row("GET", "/erp", Scope.EXCHANGE_READ, _PLANNERS | _AUDITORS),
+    _row("POST", "/erp/{system}/sync", Scope.ERP_WRITE, _ADMIN),
+    _row("GET", "/customers", Scope.ORDERS_READ, _ALL),
+    _row("GET", "/customer-orders", Scope.ORDERS_READ, _ALL),
     _row("GET", "/company", Scope.STOCK_READ, _ALL),
 )
 
