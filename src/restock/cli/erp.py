@@ -40,6 +40,7 @@ class Way(StrEnum):
 @erp_app.command("sync")
 def sync(
     system: Annotated[System, typer.Argument(help="The ERP.")],
+    *,
     kinds: Annotated[
         str,
         typer.Option(

@@ -74,7 +74,7 @@ def push(engine: Engine, exchange: Exchange, kind: ErpKind) -> None:
     Raises:
         ErpError: the ERP can't be reached, or breaks on one record after the other.
     """
-    # A run that was cut off needs no cursor: what it has written is linked, and what is linked and unchanged is not due.
+    # A run that was cut off needs no cursor: what it has written is linked, and that is not due again.
     after, n_faults = "", 0
     while True:
         with read_transaction(engine) as connection:
