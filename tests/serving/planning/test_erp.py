@@ -68,9 +68,9 @@ def test_get_customers_lists_them(admin):
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
-        ("/erp/odoo/sync", {}, 500, "RESTOCK_ODOO_URL"),
+        ("/erp/odoo/sync", {}, 409, "RESTOCK_ODOO_URL"),
         ("/erp/sap/sync", {}, 422, "system"),
-        ("/erp/erpnext/sync", {"is_adjusting": True}, 500, "--kinds stock --direction in --adjust"),
+        ("/erp/erpnext/sync", {"is_adjusting": True}, 422, "--kinds stock --direction in --adjust"),
         ("/erp/erpnext/sync", {"kinds": []}, 422, "kinds"),
     ],
 )

@@ -15,6 +15,13 @@ from restock.errors import ConfigurationError
 from restock.settings import Settings
 
 
+class ErpNotConfiguredError(ConfigurationError):
+    """An ERP's address or credentials are not set."""
+
+    http_status = 409
+    title = "This ERP is not set up"
+
+
 class ErpSystem(StrEnum):
     """The ERPs that there is a client for."""
 
@@ -32,7 +39,8 @@ def open_client(system: ErpSystem, settings: Settings) -> ErpClient:
     """Return the client of an ERP.
 
     Raises:
-        ConfigurationError: its address or credentials are not set, or can't be used.
+        ErpNotConfiguredError: its address or credentials are not set.
+        ConfigurationError: its address can't be used.
     """
     if system is ErpSystem.ERPNEXT:
         values = {
@@ -66,5 +74,5 @@ def _reveal(secret: SecretStr | None) -> str | None:
 def _require(values: dict[str, str | None]) -> list[str]:
     missing = [name for name, value in values.items() if not value]
     if missing:
-        raise ConfigurationError(f"{', '.join(missing)} must be set to talk to this ERP.")
+        raise ErpNotConfiguredError(f"{', '.join(missing)} must be set to talk to this ERP.")
     return [value for value in values.values() if value]

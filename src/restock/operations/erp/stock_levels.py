@@ -68,7 +68,7 @@ def exchange_stock(engine: Engine, exchange: Exchange, direction: Direction, *, 
     gaps = find_gaps(engine, exchange, way=Direction.OUT if direction.covers(Direction.OUT) else Direction.IN)
     for each in gaps:
         exchange.summary.differences.append(
-            Difference(sku=each.facts.sku, location=each.location, ours=f"{each.ours:f}", theirs=f"{each.theirs:f}")
+            Difference(sku=each.facts.sku, location=each.location, ours=_text(each.ours), theirs=_text(each.theirs))
         )
     for start in range(0, len(gaps), _AT_A_TIME):
         some = gaps[start : start + _AT_A_TIME]
@@ -118,6 +118,10 @@ def find_gaps(engine: Engine, exchange: Exchange, *, way: Direction) -> list[Gap
     for _ in range(len(compared) - len(gaps)):
         exchange.summary.tally(ErpKind.STOCK, way).count(Fate.UNCHANGED)
     return gaps
+
+
+def _text(quantity: Decimal) -> str:
+    return f"{quantity.normalize():f}"
 
 
 def _read_levels(exchange: Exchange) -> Iterator[ErpStockLevel]:

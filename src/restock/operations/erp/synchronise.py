@@ -13,7 +13,7 @@ from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.erp_store import begin_run, end_run, read_run_under_way
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.erp.interface import ErpClient, ErpKind
-from restock.errors import ConfigurationError
+from restock.errors import DataError
 from restock.operations.erp.exchange import (
     USUAL_KINDS,
     Direction,
@@ -65,11 +65,11 @@ def synchronise(
     Raises:
         ErpBusyError: another run with this ERP is under way.
         ErpError: the ERP can't be asked any more; what was done until then is kept.
-        ConfigurationError: adjusting is asked for, but not what it needs.
+        DataError: adjusting is asked for, but not what it needs.
     """
     wanted = in_order(kinds)
     if is_adjusting and (direction is not Direction.IN or ErpKind.STOCK not in wanted):
-        raise ConfigurationError(
+        raise DataError(
             "the ledger is adjusted to the ERP's stock only where stock comes in: --kinds stock --direction in "
             "--adjust."
         )

@@ -15,7 +15,7 @@ from restock.adapters.database.ledger_store import read_balance
 from restock.adapters.database.ledger_tables import AuditRow, OutboxRow
 from restock.adapters.database.order_tables import CustomerRow, PurchaseOrderRow
 from restock.adapters.erp.interface import ErpKind, ErpUnavailableError
-from restock.errors import ConfigurationError, NotFoundError
+from restock.errors import DataError, NotFoundError
 from restock.ledger.movements import Kind
 from restock.operations.catalogue.products import ProductDraft, list_products, put_product, read_product
 from restock.operations.catalogue.suppliers import SupplierDraft, put_supplier, read_supplier
@@ -359,7 +359,7 @@ def test_synchronise_stock_in_with_adjusting_sets_the_ledger_to_the_erp(sync, sh
 
 
 def test_synchronise_adjusting_without_stock_coming_in_is_refused(sync):
-    with pytest.raises(ConfigurationError, match="--kinds stock --direction in --adjust"):
+    with pytest.raises(DataError, match="--kinds stock --direction in --adjust"):
         sync(is_adjusting=True)
 
 
