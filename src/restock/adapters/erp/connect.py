@@ -11,13 +11,14 @@ from restock.adapters.erp.erpnext import ERPNEXT, ErpNext, authorization
 from restock.adapters.erp.interface import ErpClient
 from restock.adapters.erp.odoo import ODOO, Odoo
 from restock.adapters.erp.odoo_calls import OdooDatabase
-from restock.errors import ConfigurationError
+from restock.errors import RestockError
 from restock.settings import Settings
 
 
-class ErpNotConfiguredError(ConfigurationError):
+class ErpNotConfiguredError(RestockError):
     """An ERP's address or credentials are not set."""
 
+    exit_code = 2
     http_status = 409
     title = "This ERP is not set up"
 
