@@ -72,6 +72,16 @@ class Settings(BaseSettings):
     webhooks_allow_local: bool = Field(
         default=False, description="Webhooks may go to this machine (loopback), also over http; for tests and trials."
     )
+    erpnext_url: str | None = Field(default=None, description="Address of an ERPNext site, such as https://HOST.")
+    erpnext_key: SecretStr | None = Field(default=None, description="API key of the ERPNext user restock acts as.")
+    erpnext_secret: SecretStr | None = Field(default=None, description="API secret of that user.")
+    odoo_url: str | None = Field(default=None, description="Address of an Odoo server, such as https://HOST.")
+    odoo_database: str | None = Field(default=None, description="Odoo's database.")
+    odoo_username: str | None = Field(default=None, description="Login of the Odoo user restock acts as.")
+    odoo_password: SecretStr | None = Field(default=None, description="Password or API key of that user.")
+    erp_allow_http: bool = Field(
+        default=False, description="Talk to an ERP elsewhere without encryption; only on a network that is trusted."
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
     @cached_property

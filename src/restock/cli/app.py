@@ -15,6 +15,7 @@ from restock.cli import (
     contract,
     daily,
     demo,
+    erp,
     ingest,
     ledger,
     models,
@@ -77,6 +78,7 @@ workspace.register(app)
 demo.register(app)
 models.register(app)
 ledger.register(app)
+erp.register(app)
 services.register(app)
 bench.register(app)
 benchmark.register(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from restock.adapters.database.base import Base, Code, Instant, Json, Quantity, Serial, Words
@@ -80,7 +80,10 @@ class ErpLinkRow(Base):
     kind: Mapped[Code] = mapped_column(primary_key=True)
     theirs: Mapped[Code] = mapped_column(primary_key=True)
     ours: Mapped[Code]
+    # Of their side.
     content_sha256: Mapped[Code]
+    # Value by field when both last agreed, under "theirs" and "ours": a field that differs since was changed there.
+    content: Mapped[Json]
     synchronised_at_utc: Mapped[Instant]
 
 
@@ -95,3 +98,48 @@ class ErpCursorRow(Base):
     direction: Mapped[Code] = mapped_column(primary_key=True)
     cursor: Mapped[Words]
     changed_at_utc: Mapped[Instant]
+
+
+class ErpRejectionRow(Base):
+    """A record that could not be taken over, and why; tried again with every run."""
+
+    __tablename__ = "erp_rejections"
+
+    system: Mapped[Code] = mapped_column(primary_key=True)
+    kind: Mapped[Code] = mapped_column(primary_key=True)
+    # in or out
+    direction: Mapped[Code] = mapped_column(primary_key=True)
+    # Theirs where it comes in, ours where it goes out.
+    record: Mapped[Code] = mapped_column(primary_key=True)
+    reason: Mapped[Words]
+    n_attempts: Mapped[int]
+    rejected_at_utc: Mapped[Instant]
+
+
+class ErpRunRow(Base):
+    """A run of the exchange with an ERP; one at a time for each."""
+
+    __tablename__ = "erp_runs"
+    __table_args__ = (
+        CheckConstraint("state IN ('running', 'finished', 'failed', 'interrupted')", name="state"),
+        Index(
+            "ix_erp_runs_running",
+            "system",
+            unique=True,
+            sqlite_where=text("state = 'running'"),
+            postgresql_where=text("state = 'running'"),
+        ),
+        Index(None, "system", "started_at_utc"),
+    )
+
+    run: Mapped[Code] = mapped_column(primary_key=True)
+    system: Mapped[Code]
+    state: Mapped[Code]
+    direction: Mapped[Code]
+    started_by: Mapped[Code]
+    started_at_utc: Mapped[Instant]
+    # The last sign of life; long after it another run takes over.
+    seen_at_utc: Mapped[Instant]
+    finished_at_utc: Mapped[Instant | None]
+    # What became of each kind; the error where it failed.
+    summary: Mapped[Json]
