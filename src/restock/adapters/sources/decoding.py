@@ -71,6 +71,20 @@ def read_blocks(stream: _Readable, *, encoding: str, file: str, block_bytes: int
         yield _checked(b"".join(pending), file=file)
 
 
+def check_encoding(encoding: str, *, file: str) -> None:
+    """Refuse an encoding that is not known, or is none of text.
+
+    Raises:
+        DataError: it is not.
+    """
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{file}: {encoding!r} is no text encoding known here, expected one such as utf-8, cp1252 or latin-1."
+        ) from error
+
+
 def _marked_encoding(start: bytes) -> str | None:
     """Return the encoding that a byte-order mark tells, or null."""
     return next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)

@@ -148,5 +148,3 @@ def _split(reference: str) -> tuple[int, int]:
             return 0, 0
         column = column * _LETTERS + ord(letter) - ord("A") + 1
     return _number(reference[len(letters) :], otherwise=0), column
-
-
