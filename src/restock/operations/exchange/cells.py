@@ -85,21 +85,22 @@ def write_cell(value: Any) -> str:
     """
     match value:
         case None:
-            return ""
+            text = ""
         case bool():
-            return "true" if value else "false"
+            text = "true" if value else "false"
         case Decimal():
-            return f"{value:f}"
+            text = f"{value:f}"
         case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            text = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         case date():
-            return value.isoformat()
+            text = value.isoformat()
         case list() | tuple():
-            return LIST_SEPARATOR.join(str(each) for each in value)
+            text = LIST_SEPARATOR.join(str(each) for each in value)
         case dict():
-            return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+            text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
         case _:
-            return str(value)
+            text = str(value)
+    return text
 
 
 def guard_formula(text: str) -> str:

@@ -75,18 +75,20 @@ def _in_base_units(line: dict[str, str], row: TextRow) -> dict[str, str]:
     text = next((row[name] for name in _FACTORS if row.get(name)), "1")
     try:
         factor = Decimal(text)
-        if factor == 1 or factor <= 0:
-            return line
-        changed: dict[str, str] = {
-            name: f"{Decimal(line[name]) * factor:f}"
-            for name in ("quantity_ordered", "quantity_received")
-            if name in line
-        }
-        if "unit_cost" in line:
-            changed["unit_cost"] = f"{(Decimal(line['unit_cost']) / factor).quantize(_PLACES).normalize():f}"
-        return {**line, **changed}
+        numbers = {name: Decimal(line[name]) for name in _COUNTED if name in line}
     except InvalidOperation:
+        # The judgement of the cell says what is wrong with it.
         return line
+    if factor == 1 or factor <= 0:
+        return line
+    cost = numbers.pop("unit_cost", None)
+    changed = {name: f"{number * factor:f}" for name, number in numbers.items()}
+    if cost is not None:
+        changed["unit_cost"] = f"{(cost / factor).quantize(_PLACES).normalize():f}"
+    return {**line, **changed}
+
+
+_COUNTED = ("quantity_ordered", "quantity_received", "unit_cost")
 
 
 def _is_zero(text: str) -> bool:

@@ -141,7 +141,7 @@ _PRODUCTS = KindOfFile(
             "ean",
             "gtin",
             "upc",
-        ),  # fmt: skip
+        ),
         _column("units", _LIST, "Other units, as `unit=base units in it`, joined by `|`."),
         _COST,
         _PRICE,
@@ -215,7 +215,7 @@ _STOCK = KindOfFile(
             "qty_on_hand",
             "quantity",
             required=True,
-        ),  # fmt: skip
+        ),
         _UNIT,
     ),
 )
@@ -233,7 +233,7 @@ _MOVEMENTS = KindOfFile(
             _CODE,
             "receipt, sale, return, adjustment, write_off, transfer_out, transfer_in, count or reversal.",
             required=True,
-        ),  # fmt: skip
+        ),
         _column("occurred_at_utc", _INSTANT, "When it happened.", "occurred_at", "date", "time", required=True),
         _SKU,
         _LOCATION,

@@ -1,4 +1,4 @@
-"""Odoo's CSV exports of products (product.template, product.product) and of stock (stock.quant), labels or field names."""
+"""Odoo's CSV exports of products (template and product) and of stock (stock.quant), with labels or field names."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import polars as pl
 from restock.adapters.sources.decoding import check_encoding
 from restock.adapters.sources.delimited import check_header, read_delimited_texts
 from restock.adapters.sources.raw_table import LINE
-from restock.adapters.sources.unpacking import UnpackBudget
+from restock.adapters.sources.unpacking import UnpackBudget, list_text_files
 from restock.adapters.sources.workbook import read_workbook
 from restock.errors import DataError
 from restock.operations.exchange.cells import clean_cell, unguard_formula, write_cell
@@ -160,10 +160,10 @@ def _read_text(
     frames: list[pl.DataFrame] = []
     broken: list[BrokenLine] = []
     n_rows = 0
+    if len(list_text_files(path, file=file)) > 1:
+        raise DataError(f"{file} holds several files. Import them one by one: a line is known by its number.")
     budget = UnpackBudget(limit_bytes=limits.max_unpacked_bytes)
     for frame, odd in read_delimited_texts(path, encoding=encoding, file=file, budget=budget):
-        if frames and frame.columns != frames[0].columns:
-            raise DataError(f"{file} holds files with different columns. Import them one by one.")
         frames.append(frame)
         broken += [
             BrokenLine(line=line, reason=f"the line has {value}, expected {expected}", content=clean_cell(row))
