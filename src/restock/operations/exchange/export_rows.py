@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from restock.adapters.database.catalogue_tables import (
@@ -25,7 +25,6 @@ from restock.adapters.database.ledger_tables import AuditRow, BalanceRow, Moveme
 from restock.adapters.database.order_tables import (
     CustomerOrderLineRow,
     CustomerOrderRow,
-    CustomerRow,
     PurchaseOrderLineRow,
     PurchaseOrderRow,
 )
@@ -33,11 +32,21 @@ from restock.adapters.database.planning_tables import AlertRow, PlanRow
 from restock.errors import DataError
 from restock.operations.catalogue.prices import read_prices
 from restock.operations.catalogue.products import read_products
+from restock.operations.exchange.export_documents import (
+    AT_A_TIME,
+    ExportRow,
+    as_units,
+    as_values,
+    read_alerts,
+    read_audit,
+    read_customer_orders,
+    read_customers,
+    read_plans,
+    read_purchase_orders,
+    stream_rows,
+)
 from restock.operations.exchange.kinds import ExchangeKind
 from restock.operations.stock.company import Company, read_company
-
-_AT_A_TIME = 1_000
-ExportRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,24 +127,12 @@ def filter_conditions(kind: ExchangeKind, chosen: ExportFilter) -> list[ColumnEl
     return conditions
 
 
-def _stream(connection: Connection, statement: Select[Any]) -> Iterator[Row[Any]]:
-    yield from connection.execute(statement, execution_options={"yield_per": _AT_A_TIME})
-
-
-def _scaled(quantity: int, decimals: int) -> Decimal:
-    return Decimal(quantity).scaleb(-decimals)
-
-
-def _columns(row: Row[Any]) -> dict[str, Any]:
-    return dict(row._mapping)
-
-
 def _products(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], company: Company, now: datetime
 ) -> Iterator[ExportRow]:
     skus = iter(connection.execute(select(ProductRow.sku).where(*conditions).order_by(ProductRow.sku)).scalars().all())
     today = company.day_of(now)
-    while chunk := list(islice(skus, _AT_A_TIME)):
+    while chunk := list(islice(skus, AT_A_TIME)):
         products, prices = read_products(connection, chunk), read_prices(connection, chunk, on=today)
         for sku in chunk:
             product = products[sku]
@@ -158,16 +155,16 @@ def _is_other(unit: str, base_unit: str) -> bool:
 def _locations(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], _: Company, __: datetime
 ) -> Iterator[ExportRow]:
-    for row in _stream(connection, select(LocationRow.__table__).where(*conditions).order_by(LocationRow.location)):
-        values = _columns(row)
+    for row in stream_rows(connection, select(LocationRow.__table__).where(*conditions).order_by(LocationRow.location)):
+        values = as_values(row)
         yield {**values, "capacity": None if row.capacity is None else Decimal(f"{row.capacity.normalize():f}")}
 
 
 def _suppliers(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], company: Company, _: datetime
 ) -> Iterator[ExportRow]:
-    for row in _stream(connection, select(SupplierRow.__table__).where(*conditions).order_by(SupplierRow.supplier)):
-        yield {**_columns(row), "minimum_order_value": company.from_minor(row.minimum_order_value)}
+    for row in stream_rows(connection, select(SupplierRow.__table__).where(*conditions).order_by(SupplierRow.supplier)):
+        yield {**as_values(row), "minimum_order_value": company.from_minor(row.minimum_order_value)}
 
 
 def _supply_terms(
@@ -180,13 +177,13 @@ def _supply_terms(
         .where(*conditions)
         .order_by(table.sku, table.location, table.supplier)
     )
-    for row in _stream(connection, statement):
+    for row in stream_rows(connection, statement):
         yield {
-            **_columns(row),
+            **as_values(row),
             "unit_cost": company.from_minor(row.unit_cost),
             "fixed_order_cost": company.from_minor(row.fixed_order_cost),
-            "minimum_order_quantity": _scaled(row.minimum_order_quantity, row.quantity_decimals),
-            "order_multiple": _scaled(row.order_multiple, row.quantity_decimals),
+            "minimum_order_quantity": as_units(row.minimum_order_quantity, row.quantity_decimals),
+            "order_multiple": as_units(row.order_multiple, row.quantity_decimals),
         }
 
 
@@ -202,7 +199,7 @@ def _prices(
         .where(*conditions)
         .order_by(both.c.sku, both.c.valid_from)
     )
-    for row in _stream(connection, statement):
+    for row in stream_rows(connection, statement):
         yield {
             "sku": row.sku,
             "valid_from": row.valid_from,
@@ -231,13 +228,13 @@ def _stock(
         .where(BalanceRow.quantity != 0, *conditions)
         .order_by(BalanceRow.sku, BalanceRow.location, BalanceRow.lot)
     )
-    for row in _stream(connection, statement):
+    for row in stream_rows(connection, statement):
         yield {
             "sku": row.sku,
             "location": row.location,
             "lot": row.lot or None,
             "expires_on": row.expires_on,
-            "on_hand": _scaled(row.quantity, row.quantity_decimals),
+            "on_hand": as_units(row.quantity, row.quantity_decimals),
             "unit": row.base_unit,
             "name": row.name,
         }
@@ -263,109 +260,15 @@ def _movements(
         .where(*conditions)
         .order_by(func.coalesce(OutboxRow.position, 0), MovementRow.posted_at_utc, MovementRow.movement, line.line)
     )
-    for row in _stream(connection, statement):
-        values = _columns(row)
+    for row in stream_rows(connection, statement):
+        values = as_values(row)
         yield {
             **{name: value if value != "" else None for name, value in values.items()},
-            "quantity": _scaled(row.quantity, row.quantity_decimals),
+            "quantity": as_units(row.quantity, row.quantity_decimals),
             "unit": row.base_unit,
             "unit_cost": company.from_minor(row.unit_cost),
             "unit_price": company.from_minor(row.unit_price),
         }
-
-
-def _purchase_orders(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], company: Company, _: datetime
-) -> Iterator[ExportRow]:
-    line = PurchaseOrderLineRow
-    statement = (
-        select(
-            PurchaseOrderRow.__table__,
-            *(each for each in line.__table__.c if each.key != "purchase_order"),
-            ProductRow.base_unit,
-            ProductRow.quantity_decimals,
-        )
-        .join(line, line.purchase_order == PurchaseOrderRow.purchase_order)
-        .join(ProductRow, ProductRow.sku == line.sku)
-        .where(*conditions)
-        .order_by(PurchaseOrderRow.purchase_order, line.line)
-    )
-    for row in _stream(connection, statement):
-        yield {
-            **_columns(row),
-            "note": row.note or None,
-            "quantity_ordered": _scaled(row.quantity_ordered, row.quantity_decimals),
-            "quantity_received": _scaled(row.quantity_received, row.quantity_decimals),
-            "unit": row.base_unit,
-            "unit_cost": company.from_minor(row.unit_cost),
-        }
-
-
-def _customers(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], _: Company, __: datetime
-) -> Iterator[ExportRow]:
-    for row in _stream(connection, select(CustomerRow.__table__).where(*conditions).order_by(CustomerRow.customer)):
-        yield _columns(row)
-
-
-def _customer_orders(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], company: Company, _: datetime
-) -> Iterator[ExportRow]:
-    line = CustomerOrderLineRow
-    statement = (
-        select(
-            CustomerOrderRow.__table__,
-            *(each for each in line.__table__.c if each.key != "customer_order"),
-            ProductRow.base_unit,
-            ProductRow.quantity_decimals,
-        )
-        .join(line, line.customer_order == CustomerOrderRow.customer_order)
-        .join(ProductRow, ProductRow.sku == line.sku)
-        .where(*conditions)
-        .order_by(CustomerOrderRow.customer_order, line.line)
-    )
-    for row in _stream(connection, statement):
-        yield {
-            **_columns(row),
-            "quantity_ordered": _scaled(row.quantity_ordered, row.quantity_decimals),
-            "quantity_delivered": _scaled(row.quantity_delivered, row.quantity_decimals),
-            "unit": row.base_unit,
-            "unit_price": company.from_minor(row.unit_price),
-        }
-
-
-def _alerts(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], _: Company, __: datetime
-) -> Iterator[ExportRow]:
-    statement = select(AlertRow.__table__).where(*conditions).order_by(AlertRow.created_at_utc, AlertRow.alert)
-    for row in _stream(connection, statement):
-        yield _columns(row)
-
-
-def _plans(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], company: Company, _: datetime
-) -> Iterator[ExportRow]:
-    statement = (
-        select(PlanRow.__table__, ProductRow.quantity_decimals)
-        .join(ProductRow, ProductRow.sku == PlanRow.sku)
-        .where(*conditions)
-        .order_by(PlanRow.as_of, PlanRow.sku, PlanRow.location)
-    )
-    for row in _stream(connection, statement):
-        quantities = ("reorder_point", "order_up_to_level", "order_quantity")
-        yield {
-            **_columns(row),
-            **{name: _scaled(getattr(row, name), row.quantity_decimals) for name in quantities},
-            "expected_cost": company.from_minor(row.expected_cost),
-            "expected_fill_rate": Decimal(f"{row.expected_fill_rate:.6f}"),
-        }
-
-
-def _audit(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], _: Company, __: datetime
-) -> Iterator[ExportRow]:
-    for row in _stream(connection, select(AuditRow.__table__).where(*conditions).order_by(AuditRow.position)):
-        yield _columns(row)
 
 
 _SOURCES: dict[ExchangeKind, _Source] = {
@@ -387,7 +290,7 @@ _SOURCES: dict[ExchangeKind, _Source] = {
         },
     ),
     ExchangeKind.PURCHASE_ORDERS: _Source(
-        read=_purchase_orders,
+        read=read_purchase_orders,
         filters={
             "sku": PurchaseOrderLineRow.sku,
             "location": PurchaseOrderRow.location,
@@ -396,9 +299,9 @@ _SOURCES: dict[ExchangeKind, _Source] = {
             "time": PurchaseOrderRow.created_at_utc,
         },
     ),
-    ExchangeKind.CUSTOMERS: _Source(read=_customers, filters={}),
+    ExchangeKind.CUSTOMERS: _Source(read=read_customers, filters={}),
     ExchangeKind.CUSTOMER_ORDERS: _Source(
-        read=_customer_orders,
+        read=read_customer_orders,
         filters={
             "sku": CustomerOrderLineRow.sku,
             "location": CustomerOrderRow.location,
@@ -406,7 +309,7 @@ _SOURCES: dict[ExchangeKind, _Source] = {
         },
     ),
     ExchangeKind.ALERTS: _Source(
-        read=_alerts,
+        read=read_alerts,
         filters={
             "sku": AlertRow.sku,
             "location": AlertRow.location,
@@ -415,7 +318,7 @@ _SOURCES: dict[ExchangeKind, _Source] = {
         },
     ),
     ExchangeKind.PLANS: _Source(
-        read=_plans, filters={"sku": PlanRow.sku, "location": PlanRow.location, "supplier": PlanRow.supplier}
+        read=read_plans, filters={"sku": PlanRow.sku, "location": PlanRow.location, "supplier": PlanRow.supplier}
     ),
-    ExchangeKind.AUDIT: _Source(read=_audit, filters={"time": AuditRow.at_utc}),
+    ExchangeKind.AUDIT: _Source(read=read_audit, filters={"time": AuditRow.at_utc}),
 }

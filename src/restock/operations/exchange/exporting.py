@@ -21,7 +21,8 @@ from sqlalchemy import Engine
 from restock.adapters.database.engine import read_transaction
 from restock.errors import DataError
 from restock.operations.exchange.cells import CellType, guard_formula, write_cell
-from restock.operations.exchange.export_rows import ExportFilter, ExportRow, filter_conditions, read_rows
+from restock.operations.exchange.export_documents import ExportRow
+from restock.operations.exchange.export_rows import ExportFilter, filter_conditions, read_rows
 from restock.operations.exchange.kinds import KINDS, ColumnOfFile, ExchangeKind
 from restock.operations.exchange.layouts import FOREIGN, Layout
 

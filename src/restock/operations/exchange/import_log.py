@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from restock.adapters.database.exchange_tables import ImportRejectionRow, ImportRow
 from restock.adapters.database.identifiers import new_identifier
@@ -19,6 +20,7 @@ from restock.errors import NotFoundError
 from restock.operations.exchange.kinds import KINDS, ExchangeKind
 
 _MANY = 500
+_INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # What a line that does not fit the header is kept under.
 WHOLE_LINE = "(line)"
 
@@ -123,13 +125,10 @@ def begin_import(
         actor: who sends it.
         now: the time, UTC.
     """
-    table = ImportRow.__table__
-    known = connection.execute(select(table).where(table.c.identity_sha256 == identity_sha256)).mappings().one_or_none()
-    if known is not None:
-        return _record(known)
     refused = list(broken)
+    import_id = new_identifier(now)
     row = {
-        "import_id": new_identifier(now),
+        "import_id": import_id,
         "kind": kind.value,
         "layout": layout,
         "filename": filename,
@@ -148,9 +147,15 @@ def begin_import(
         "created_by": actor,
         "changed_at_utc": now,
     }
-    connection.execute(insert(ImportRow), row)
-    add_rejections(connection, row["import_id"], refused, attempt=1)
-    return read_import(connection, str(row["import_id"]))
+    build = _INSERTS[connection.dialect.name](ImportRow)
+    # Of two that come at once, the second waits here and finds the first.
+    begun = connection.execute(
+        build.on_conflict_do_nothing(index_elements=[ImportRow.identity_sha256]).returning(ImportRow.import_id), row
+    ).one_or_none()
+    if begun is not None:
+        add_rejections(connection, import_id, refused, attempt=1)
+    table = ImportRow.__table__
+    return _record(connection.execute(select(table).where(table.c.identity_sha256 == identity_sha256)).mappings().one())
 
 
 def lock_import(connection: Connection, import_id: str) -> ImportRecord:
@@ -187,10 +192,10 @@ def note_progress(
         actor: who carries it on.
         now: the time, UTC.
     """
-    table = ImportRejectionRow.__table__
+    refused = ImportRejectionRow
     for start in range(0, len(retried), _MANY):
         lines = retried[start : start + _MANY]
-        connection.execute(delete(table).where(table.c.import_id == before.import_id, table.c.line.in_(lines)))
+        connection.execute(delete(refused).where(refused.import_id == before.import_id, refused.line.in_(lines)))
     add_rejections(connection, before.import_id, rejected, attempt=before.attempt)
     n_rejected = before.n_rejected - len(retried) + len(rejected)
     values = {
