@@ -252,18 +252,23 @@ def _carry_on(engine: Engine, plan: _Plan, writing: Writing, *, on_progress: Pro
     for left in reversed(range(_DEADLOCK_TRIES)):
         try:
             with write_transaction(engine) as connection:
-                return _write_next(connection, plan, writing, on_progress=on_progress)
+                n_left = _write_next(connection, plan, writing)
         except OperationalError as error:
             if left == 0 or getattr(error.orig, "sqlstate", None) not in _DEADLOCKS:
                 raise
             logger.info("import %s waited for another writer and begins its chunk again", writing.import_id)
+            continue
+        if on_progress is not None:
+            on_progress(len(plan.records) - n_left, len(plan.records))
+        return n_left > 0
     return False
 
 
-def _write_next(connection: Connection, plan: _Plan, writing: Writing, *, on_progress: Progress | None) -> bool:
+def _write_next(connection: Connection, plan: _Plan, writing: Writing) -> int:
+    """Write the next chunk and return how many records are left."""
     before = lock_import(connection, writing.import_id)
     if before.state is ImportState.DONE:
-        return False
+        return 0
     is_retry = before.attempt > 1 and before.n_done >= len(plan.records)
     if is_retry:
         lines = read_refused_lines(connection, writing.import_id, before_attempt=before.attempt)
@@ -288,9 +293,7 @@ def _write_next(connection: Connection, plan: _Plan, writing: Writing, *, on_pro
         actor=writing.actor,
         now=writing.now,
     )
-    if on_progress is not None:
-        on_progress(len(plan.records) - n_left, len(plan.records))
-    return n_left > 0
+    return n_left
 
 
 def _refused_records(plan: _Plan, lines: Sequence[int]) -> tuple[list[Record], int]:
