@@ -21,6 +21,7 @@ from restock.cli import (
     serve,
     services,
     stages,
+    stock,
     token,
     workspace,
 )
@@ -75,6 +76,7 @@ workspace.register(app)
 demo.register(app)
 models.register(app)
 ledger.register(app)
+stock.register(app)
 services.register(app)
 bench.register(app)
 benchmark.register(app)
