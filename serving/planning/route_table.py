@@ -20,6 +20,8 @@ _BUYERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN, Role.SERVICE})
 _MANAGERS = frozenset({Role.MANAGER, Role.ADMIN})
 _PLANNERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN})
 _AUDITORS = frozenset({Role.ANALYST, Role.ADMIN})
+_IMPORTERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN, Role.SERVICE})
+_EXPORTERS = _IMPORTERS | {Role.ANALYST}
 _ADMIN = frozenset({Role.ADMIN})
 
 
@@ -86,6 +88,11 @@ ROUTES: tuple[Access, ...] = (
     _row("GET", "/overrides", Scope.PLANNING_READ, _ALL),
     _row("POST", "/overrides", Scope.PLANNING_WRITE, _PLANNERS),
     _row("POST", "/overrides/{override}/withdraw", Scope.PLANNING_WRITE, _PLANNERS),
+    _row("GET", "/imports", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("POST", "/imports", Scope.EXCHANGE_WRITE, _IMPORTERS, takes_upload=True),
+    _row("GET", "/imports/{import_id}", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("GET", "/imports/{import_id}/rejections", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("GET", "/exports/{kind}", Scope.EXCHANGE_READ, _EXPORTERS),
     _row("GET", "/audit", Scope.AUDIT_READ, _AUDITORS),
     _row("GET", "/company", Scope.STOCK_READ, _ALL),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from serving.planning.routes import audit, counts, planning, purchase_orders, stock, transfers
+from serving.planning.routes import audit, counts, exchange, planning, purchase_orders, stock, transfers
 
 
 def all_routers() -> tuple[APIRouter, ...]:
@@ -12,6 +12,7 @@ def all_routers() -> tuple[APIRouter, ...]:
     return (
         audit.router,
         counts.router,
+        exchange.router,
         planning.router,
         purchase_orders.router,
         stock.router,

@@ -30,7 +30,7 @@ _SHOWN_REJECTIONS = 10
 
 
 @stock_app.command("import")
-def import_stock(
+def import_stock(  # noqa: PLR0917  (Typer's options, all named on the command line)
     file: Annotated[Path, typer.Argument(help="CSV (also .gz, .zip), XLSX or parquet.")],
     kind: Annotated[
         str | None, typer.Option(help="What it holds, such as products; default: its header tells.")
@@ -86,7 +86,7 @@ def import_stock(
 
 
 @stock_app.command("export")
-def export_stock(
+def export_stock(  # noqa: PLR0917  (Typer's options, all named on the command line)
     kind: Annotated[str, typer.Argument(help="products, stock, movements, purchase_orders, alerts, audit …")],
     export_format: Annotated[str, typer.Option("--format", help="csv, xlsx, parquet or jsonl.")] = "csv",
     layout: Annotated[str, typer.Option(help="restock, shopify, erpnext or odoo.")] = "restock",

@@ -70,8 +70,8 @@ def _check(extent: _Extent, lengths: list[int], *, file: str, most: int) -> None
 def _parse(archive: zipfile.ZipFile, name: str, parser: expat.XMLParserType) -> None:
     with archive.open(name) as stream:
         while content := stream.read(_READ_BYTES):
-            parser.Parse(content, False)
-        parser.Parse(b"", True)
+            parser.Parse(content)
+        parser.Parse(b"", True)  # noqa: FBT003  (the name of the argument differs between versions)
 
 
 def _local(tag: str) -> str:

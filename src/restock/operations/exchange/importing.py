@@ -161,6 +161,7 @@ def import_file(
     actor: str,
     now: datetime,
     dry_run: bool = False,
+    require: Callable[[ExchangeKind], None] | None = None,
     on_progress: Progress | None = None,
 ) -> Imported:
     """Return what became of a file.
@@ -174,6 +175,7 @@ def import_file(
         actor: who sends it.
         now: the time, UTC.
         dry_run: judge only; nothing is kept.
+        require: refuses by an error what the sender may not import; called once it is known what the rows are.
         on_progress: called with records done and records in all.
 
     Raises:
@@ -182,6 +184,8 @@ def import_file(
     filename = clean_cell(request.filename)[:_LONGEST_NAME] or "file"
     table = read_file(request.source, filename=filename, encoding=request.encoding, limits=request.limits)
     recognised = recognise(table.columns, file=filename, kind=request.kind, layout=request.layout)
+    if require is not None:
+        require(recognised.kind)
     records, n_skipped = group_rows(recognised.translate(table), kind=KINDS[recognised.kind])
     plan = _Plan(
         table=table,

@@ -48,12 +48,7 @@ def catalogue(engine):
 def test_import_file_keeps_bad_rows_with_line_and_reason(engine):
     done = send(
         engine,
-        "sku,name,shelf_life_days,note\n"
-        "A,Tea,10,x\n"
-        ",Nameless,,\n"
-        "C,Jam,ten,y\n"
-        "D,too,many,fields,here\n"
-        "E,Rice,0,\n",
+        "sku,name,shelf_life_days,note\nA,Tea,10,x\n,Nameless,,\nC,Jam,ten,y\nD,too,many,fields,here\nE,Rice,0,\n",
     )
     record = done.record
     assert (record.n_rows, record.n_written, record.n_rejected) == (5, 1, 4)

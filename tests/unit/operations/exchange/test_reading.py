@@ -79,7 +79,12 @@ def test_read_file_reads_every_parquet_type():
         (b"", "is empty, expected a header line"),
         (b"\n\n  \n", "is empty, expected a header line"),
         (b"sku,name\n\xff\xfe\xfd,x\n", "are not utf-8"),
-        (("sku,name\n" + "K\u00e4se und Br\u00f6tchen f\u00fcr M\u00fcller,Gr\u00f6\u00dfe: s\u00fc\u00df\n" * 5).encode("cp1252"), "not utf-8; it is likely cp1252"),
+        (
+            (
+                "sku,name\n" + "K\u00e4se und Br\u00f6tchen f\u00fcr M\u00fcller,Gr\u00f6\u00dfe: s\u00fc\u00df\n" * 5
+            ).encode("cp1252"),
+            "not utf-8; it is likely cp1252",
+        ),
         (b"sku,name\na\x00b,x\n", "holds NUL characters"),
         (b'sku,name\n"a,x\n', "unexpected end of data"),
         (b'sku,name\n"a"b,x\n', "A quote opens a field"),
@@ -141,7 +146,9 @@ def test_read_file_unguards_formulas_of_text_but_not_of_workbooks():
     assert _rows(_workbook({(0, 0): "a", (1, 0): "'=1"})) == [("'=1",)]
 
 
-_NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("'\"=+-@,;|"), min_size=1, max_size=12)
+_NAMES = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("'\"=+-@,;|"), min_size=1, max_size=12
+)
 
 
 @given(st.lists(st.tuples(_NAMES, _NAMES | st.just("a\nb")), min_size=1, max_size=5))
