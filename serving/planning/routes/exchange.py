@@ -142,8 +142,8 @@ def post_import(
 ) -> ImportedReply:
     """Import a CSV (also .gz or .zip), XLSX or parquet file: good rows are written, bad ones kept with line and reason.
 
-    The same file again changes nothing, and rows that had been refused are tried again. It takes no Idempotency-Key: the
-    file itself is the key.
+    The same file again changes nothing, and rows that had been refused are tried again. It takes no Idempotency-Key:
+    the file itself is the key.
     """
     done = import_file(
         context.engine,
@@ -224,7 +224,7 @@ def get_export(
     since: Annotated[Instant | None, Query(description="Only from this instant on.")] = None,
     until: Annotated[Instant | None, Query(description="Only before this instant.")] = None,
 ) -> StreamingResponse:
-    """All rows of one state of the database; cells that a spreadsheet would run as formulas begin with an apostrophe."""
+    """All rows of one state of the database; cells that a spreadsheet would run begin with an apostrophe."""
     caller.require(_READ_SCOPES.get(kind, Scope.CATALOGUE_READ))
     chosen = ExportFilter(sku=sku, location=location, supplier=supplier, state=state, since=since, until=until)
     request = ExportRequest(kind=kind, format=file_format, layout=layout, chosen=chosen)

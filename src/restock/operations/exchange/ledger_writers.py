@@ -30,7 +30,7 @@ from restock.operations.exchange.records import Fate, Judged, TypedRecord, Value
 from restock.operations.exchange.writing import Lookup, Writing, judge_each, look_up
 from restock.operations.stock.booking import Draft, DraftLine, build_entries, build_movement, require_past
 from restock.operations.stock.lots import note_expiry
-from restock.operations.stock.watching import watch_balances
+from restock.operations.stock_watch import watch_balances
 
 # Kinds of which a row alone says all, and the sign that its quantity must have.
 _SIGNS: dict[Kind, int] = {

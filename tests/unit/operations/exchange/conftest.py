@@ -18,7 +18,8 @@ from restock.operations.stock.purchase_orders import OrderDraft, OrderLine, draf
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 # As a company's own files are: quotes, a line end, a formula, leading zeros, other scripts.
-PRODUCTS = """sku,name,category_path,base_unit,quantity_decimals,is_lot_tracked,shelf_life_days,barcodes,units,unit_cost,unit_price
+PRODUCTS = """\
+sku,name,category_path,unit,quantity_decimals,is_lot_tracked,shelf_life_days,barcodes,units,unit_cost,unit_price
 0042,"Tee ""Grün"", lose",Food > Tea,kg,3,true,365,,,4.00,9.99
 =1+1,'=HYPERLINK,Food,piece,0,false,,4006381333931|14006381333938:case,case=12,1.25,2.50
 -7,お茶 🍵,,piece,0,,,,,,
@@ -51,6 +52,8 @@ def send(engine, content, *, filename="file.csv", now=NOW, **options):
     content = content.encode() if isinstance(content, str) else content
     dry_run = options.pop("dry_run", False)
     on_progress = options.pop("on_progress", None)
+    if "kind" in options:
+        options["kind"] = ExchangeKind(options["kind"])
     request = ImportRequest(source=content, filename=filename, **options)
     return import_file(engine, request, actor="ann", now=now, dry_run=dry_run, on_progress=on_progress)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -58,7 +59,10 @@ def test_read_cell_gives_back_days(day):
     assert read_cell(f"{day}T00:00:00Z", CellType.DATE, column="d") == day
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2900, 1, 1), timezones=st.just(UTC)))
+_FIRST, _LAST = (datetime(year, 1, 1) for year in (1970, 2900))  # noqa: DTZ001  (hypothesis adds the zone)
+
+
+@given(st.datetimes(min_value=_FIRST, max_value=_LAST, timezones=st.just(UTC)))
 def test_read_cell_gives_back_instants(instant):
     assert read_cell(write_cell(instant), CellType.INSTANT, column="t") == instant
 
@@ -97,7 +101,5 @@ def test_read_cell_of_the_wrong_kind_says_what_was_expected(text, cell_type, rea
 
 @given(st.text(), st.sampled_from(CellType))
 def test_read_cell_of_any_text_reads_or_refuses(text, cell_type):
-    try:
+    with suppress(CellError):
         read_cell(clean_cell(text), cell_type, column="c")
-    except CellError:
-        pass

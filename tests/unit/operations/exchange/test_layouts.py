@@ -1,5 +1,7 @@
 """Files as Shopify, ERPNext and Odoo write them, recognised by their header and read to the same stock."""
 
+# ruff: noqa: E501  (headers as long as those systems write them)
+
 from __future__ import annotations
 
 import csv

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import zipfile
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -64,7 +65,8 @@ def test_read_file_keeps_zeros_and_types_of_a_workbook():
 def test_read_file_reads_every_parquet_type():
     frame = pl.DataFrame(
         {
-            "a": ["007"], "b": [Decimal("1.500000")], "c": [date(2024, 1, 2)], "d": [datetime(2024, 1, 2, 3)],
+            "a": ["007"], "b": [Decimal("1.500000")], "c": [date(2024, 1, 2)], "d": [datetime(2024, 1, 2, 3)],  # noqa: DTZ001  (parquet has such)
+           
             "e": [["x", "y"]], "f": [None], "g": [1e20], "h": [float("nan")], "i": [b"\xff\x00"],
         }
     )  # fmt: skip
@@ -120,15 +122,15 @@ def test_read_file_of_an_unknown_encoding_is_refused():
 def test_read_file_holds_no_more_than_it_may():
     with pytest.raises(DataError, match="has more than 2 rows"):
         read_file(b"a\n1\n2\n3\n", filename="f", limits=ReadingLimits(max_rows=2))
+    content = _parquet(pl.DataFrame({"a": ["x" * 100] * 100}))
     with pytest.raises(DataError, match="unpacks to more than 1,000 bytes"):
-        content = _parquet(pl.DataFrame({"a": ["x" * 100] * 100}))
         read_file(content, filename="f", limits=ReadingLimits(max_unpacked_bytes=1000))
 
 
 def test_read_file_workbook_that_shows_one_long_text_often_is_refused():
     content = _workbook({(0, 0): "a"} | {(row, 0): "x" * 30_000 for row in range(1, 400)})
     assert len(content) < 50_000
-    with pytest.raises(DataError, match="shows .* bytes of text, more than 9,000,000"):
+    with pytest.raises(DataError, match=r"shows .* bytes of text, more than 9,000,000"):
         read_file(content, filename="f", limits=ReadingLimits(max_unpacked_bytes=9_000_000))
 
 
@@ -163,7 +165,5 @@ def test_read_file_gives_back_what_write_csv_wrote(rows):
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda tail: b"sku,name\n" + tail))
 @settings(max_examples=150, deadline=None)
 def test_read_file_of_any_bytes_reads_or_refuses(content):
-    try:
+    with suppress(DataError):
         read_file(content, filename="f")
-    except DataError:
-        pass
