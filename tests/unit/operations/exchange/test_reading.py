@@ -66,7 +66,7 @@ def test_read_file_reads_every_parquet_type():
     frame = pl.DataFrame(
         {
             "a": ["007"], "b": [Decimal("1.500000")], "c": [date(2024, 1, 2)], "d": [datetime(2024, 1, 2, 3)],  # noqa: DTZ001  (parquet has such)
-           
+
             "e": [["x", "y"]], "f": [None], "g": [1e20], "h": [float("nan")], "i": [b"\xff\x00"],
         }
     )  # fmt: skip
