@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
 
-from restock.operations.exchange.foreign import ForeignLayout, TextRow, is_true
+from restock.operations.exchange.foreign import ForeignLayout, TextRow, first_barcode, is_true
 from restock.operations.exchange.kinds import ExchangeKind
 
 _STATES = {
@@ -104,7 +104,6 @@ def _begin_bins() -> Callable[[TextRow, dict[str, str]], Sequence[dict[str, str]
 
 def _write_items(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
     for row in rows:
-        barcodes = row["barcodes"] if isinstance(row["barcodes"], list) else []
         yield {
             "Item Code": row["sku"],
             "Item Name": row["name"],
@@ -115,7 +114,7 @@ def _write_items(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, 
             "Disabled": int(not row["is_active"]),
             "Standard Selling Rate": row["unit_price"],
             "Valuation Rate": row["unit_cost"],
-            "Barcode (Barcodes)": str(barcodes[0]).partition(":")[0] if barcodes else None,
+            "Barcode (Barcodes)": first_barcode(row["barcodes"]),
         }
 
 

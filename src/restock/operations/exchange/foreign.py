@@ -102,3 +102,17 @@ class ForeignLayout:
 def is_true(text: str) -> bool:
     """Return whether another system says yes."""
     return text.strip().lower() in ("1", "true", "yes", "active", "t", "y")
+
+
+def first_barcode(barcodes: object) -> str | None:
+    """Return the first of a product's barcodes as other systems write it: without the zeros that make it 14 digits.
+
+    Example:
+        >>> first_barcode(["04006381333931", "14006381333938:case"]), first_barcode(["00000096385074"])
+        ('4006381333931', '96385074')
+    """
+    if not isinstance(barcodes, list) or not barcodes:
+        return None
+    gtin = str(barcodes[0]).partition(":")[0]
+    length = next((short for short in (8, 12, 13) if gtin.startswith("0" * (len(gtin) - short))), len(gtin))
+    return gtin[len(gtin) - length :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, select
 
@@ -25,7 +25,6 @@ from restock.ledger.movements import (
     dispatch,
     is_virtual,
 )
-from restock.operations.catalogue.prices import read_prices
 from restock.operations.exchange.records import Fate, Judged, TypedRecord, Values
 from restock.operations.exchange.writing import Lookup, Writing, judge_each, look_up
 from restock.operations.stock.booking import Draft, DraftLine, build_entries, build_movement, require_past
@@ -48,14 +47,11 @@ def write_stock(connection: Connection, records: Sequence[TypedRecord], writing:
     """Bring the books to what a file says there is."""
     lookup = look_up(connection, records)
     _lock_balances(connection, records)
-    costs = {
-        sku: lookup.company.to_minor(each.unit_cost)
-        for sku, each in read_prices(connection, lookup.facts, on=lookup.company.day_of(writing.now)).items()
-    }
+    today = lookup.company.day_of(writing.now)
 
     def write(record: TypedRecord) -> Fate:
         fates = [
-            _write_level(connection, row, lookup, writing, unit_cost=costs.get(row["sku"]), place=f"{record.line}-{n}")
+            _write_level(connection, row, lookup, writing, today=today, place=f"{record.line}-{n}")
             for n, row in enumerate(record.rows, start=1)
         ]
         return Fate.WRITTEN if Fate.WRITTEN in fates else Fate.UNCHANGED
@@ -96,7 +92,7 @@ def _lock_balances(connection: Connection, records: Sequence[TypedRecord]) -> No
 
 
 def _write_level(
-    connection: Connection, row: Values, lookup: Lookup, writing: Writing, *, unit_cost: int | None, place: str
+    connection: Connection, row: Values, lookup: Lookup, writing: Writing, *, today: date, place: str
 ) -> Fate:
     """Book the difference between what there is and what the books say."""
     product = lookup.product(row["sku"])
@@ -120,7 +116,7 @@ def _write_level(
         sku=row["sku"],
         quantity=difference,
         lot=lot,
-        unit_cost=unit_cost,
+        unit_cost=lookup.facts.cost(row["sku"], today),
         entered_quantity=f"{row['on_hand']:f}",
         entered_unit=row.get("unit", product.units.base_unit),
     )
@@ -225,7 +221,7 @@ def _booked_alone(connection: Connection, row: Values, kind: Kind, lookup: Looku
         reference=row.get("reference", ""),
         reason=row.get("reason", ""),
     )
-    return build_movement(connection, draft, now=writing.now)
+    return build_movement(connection, draft, now=writing.now, known=lookup.facts)
 
 
 def _require_same(known: Movement, given: Movement, identifier: str) -> Fate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from restock.operations.exchange.foreign import ForeignLayout, TextRow
+from restock.operations.exchange.foreign import ForeignLayout, TextRow, first_barcode
 from restock.operations.exchange.kinds import ExchangeKind
 
 # "[CODE] Name", as Odoo shows a product.
@@ -48,13 +48,12 @@ def _begin_quants() -> Callable[[TextRow, dict[str, str]], Sequence[dict[str, st
 
 def _write_products(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
     for row in rows:
-        barcodes = row["barcodes"] if isinstance(row["barcodes"], list) else []
         yield {
             "Internal Reference": row["sku"],
             "Name": row["name"],
             "Product Category": str(row["category_path"] or "").replace(" > ", " / "),
             "Unit of Measure": row["base_unit"],
-            "Barcode": str(barcodes[0]).partition(":")[0] if barcodes else None,
+            "Barcode": first_barcode(row["barcodes"]),
             "Sales Price": row["unit_price"],
             "Cost": row["unit_cost"],
             "Tracking": "By Lots" if row["is_lot_tracked"] else "No tracking",

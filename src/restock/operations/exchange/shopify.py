@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from restock.operations.exchange.cells import unguard_formula
-from restock.operations.exchange.foreign import ForeignLayout, TextRow, is_true
+from restock.operations.exchange.foreign import ForeignLayout, TextRow, first_barcode, is_true
 from restock.operations.exchange.kinds import ExchangeKind
 
 _NOT_STOCKED = "not stocked"
@@ -86,7 +86,6 @@ def make_handle(sku: str) -> str:
 
 def _write_products(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
     for row in rows:
-        barcodes = row["barcodes"] if isinstance(row["barcodes"], list) else []
         yield {
             "Handle": make_handle(str(row["sku"])),
             "Title": row["name"],
@@ -99,7 +98,7 @@ def _write_products(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[st
             "Variant Inventory Policy": "deny",
             "Variant Fulfillment Service": "manual",
             "Variant Price": row["unit_price"],
-            "Variant Barcode": str(barcodes[0]).partition(":")[0] if barcodes else None,
+            "Variant Barcode": first_barcode(row["barcodes"]),
             "Cost per item": row["unit_cost"],
             "Status": "active" if is_true(str(row["is_active"])) else "archived",
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,11 +11,12 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DataError as RefusedValueError
 from sqlalchemy.exc import IntegrityError
 
-from restock.adapters.database.catalogue_tables import LocationRow, ProductRow
-from restock.adapters.database.product_facts import ProductFacts, read_product_facts
+from restock.adapters.database.catalogue_tables import LocationRow
+from restock.adapters.database.product_facts import ProductFacts
 from restock.errors import NotFoundError, RestockError
 from restock.operations.exchange.records import Fate, Judged, TypedRecord
-from restock.operations.stock.company import Company, read_company
+from restock.operations.stock.booking_facts import BookingFacts, read_booking_facts
+from restock.operations.stock.company import Company
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,15 @@ class Lookup:
     Attributes:
         facts: of the products that are there.
         locations: those that are there.
-        company: whose ledger it is.
     """
 
-    facts: Mapping[str, ProductFacts]
+    facts: BookingFacts
     locations: frozenset[str]
-    company: Company
+
+    @property
+    def company(self) -> Company:
+        """Whose ledger it is."""
+        return self.facts.company
 
     def product(self, sku: str) -> ProductFacts:
         """Return the facts of a product.
@@ -77,9 +81,9 @@ class Lookup:
         Raises:
             NotFoundError: it is not in the catalogue.
         """
-        if sku not in self.facts:
+        if sku not in self.facts.products:
             raise NotFoundError(f"sku {sku!r} is not in the catalogue. Import the products first.")
-        return self.facts[sku]
+        return self.facts.products[sku]
 
     def require_location(self, location: str) -> str:
         """Return a location of the company.
@@ -95,10 +99,7 @@ class Lookup:
 def look_up(connection: Connection, records: Iterable[TypedRecord]) -> Lookup:
     """Return what of the catalogue some records need."""
     rows = [row for record in records for row in record.rows]
-    skus = sorted({row["sku"] for row in rows if "sku" in row})
-    there = connection.execute(select(ProductRow.sku).where(ProductRow.sku.in_(skus))).scalars().all()
+    skus = {row["sku"] for row in rows if "sku" in row}
     places = sorted({row["location"] for row in rows if "location" in row})
     known = connection.execute(select(LocationRow.location).where(LocationRow.location.in_(places))).scalars().all()
-    return Lookup(
-        facts=read_product_facts(connection, there), locations=frozenset(known), company=read_company(connection)
-    )
+    return Lookup(facts=read_booking_facts(connection, skus, must_be_known=False), locations=frozenset(known))
