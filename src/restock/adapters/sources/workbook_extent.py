@@ -14,6 +14,8 @@ from restock.errors import DataError
 
 # A sheet of a million rows has 20 columns; more is a mistake, or meant to exhaust memory.
 MAX_CELLS = 20_000_000
+# What the reader keeps for a cell, whatever it holds.
+_CELL_BYTES = 32
 _READ_BYTES = 1 << 16
 _SHARED_STRINGS = "xl/sharedstrings.xml"
 _SHEETS = "xl/worksheets/"
@@ -40,7 +42,7 @@ def refuse_extent(path: Path, *, file: str, max_unpacked_bytes: int) -> None:
     Args:
         path: a workbook whose parts unpack to an allowed size.
         file: name for people.
-        max_unpacked_bytes: most bytes of text that the cells may show.
+        max_unpacked_bytes: most bytes of text that the cells may show, and that they may take up.
 
     Raises:
         DataError: a sheet spans too many cells, shows too much text, or is no XML.
@@ -57,9 +59,10 @@ def refuse_extent(path: Path, *, file: str, max_unpacked_bytes: int) -> None:
 
 
 def _check(extent: _Extent, lengths: list[int], *, file: str, most: int) -> None:
-    if extent.n_cells > MAX_CELLS:
+    most_cells = min(MAX_CELLS, most // _CELL_BYTES)
+    if extent.n_cells > most_cells:
         raise DataError(
-            f"{file} spans {extent.last_row:,} rows by {extent.last_column:,} columns, more than {MAX_CELLS:,} cells. "
+            f"{file} spans {extent.last_row:,} rows by {extent.last_column:,} columns, more than {most_cells:,} cells. "
             "Delete the stray cells far from the table, or save the sheet as CSV."
         )
     shown = sum(lengths[index] for index in extent.shown if index < len(lengths))

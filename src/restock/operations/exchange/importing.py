@@ -25,7 +25,7 @@ from restock.operations.exchange.catalogue_writers import (
     write_suppliers,
     write_supply_terms,
 )
-from restock.operations.exchange.cells import CellError, clean_cell
+from restock.operations.exchange.cells import LONGEST_TEXT, CellError, clean_cell
 from restock.operations.exchange.import_log import (
     ImportRecord,
     ImportState,
@@ -141,8 +141,9 @@ class _Plan:
         return [Rejection(line=line, reason=reason, content=self.content(line)) for line in record.lines]
 
     def content(self, line: int) -> Mapping[str, str]:
-        """Return a line by the file's own columns."""
-        return dict(zip(self.table.columns, self.cells[line], strict=True))
+        """Return a line by the file's own columns; a cell longer than any that is read is cut."""
+        cells = (cell if len(cell) <= LONGEST_TEXT else f"{cell[:LONGEST_TEXT]}…" for cell in self.cells[line])
+        return dict(zip(self.table.columns, cells, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,9 @@ from restock.adapters.sources.workbook import read_workbook
 from restock.errors import DataError
 from restock.operations.exchange.cells import clean_cell, unguard_formula, write_cell
 
-MAX_ROWS = 500_000
+MAX_ROWS = 200_000
 MAX_COLUMNS = 500
+MAX_CELLS = 5_000_000
 # Rows are held in memory while they are judged.
 MAX_UNPACKED_BYTES = 256 << 20
 _ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
@@ -41,10 +42,12 @@ class ReadingLimits:
 
     Attributes:
         max_rows: rows.
+        max_cells: cells.
         max_unpacked_bytes: bytes once unpacked.
     """
 
     max_rows: int = MAX_ROWS
+    max_cells: int = MAX_CELLS
     max_unpacked_bytes: int = MAX_UNPACKED_BYTES
 
 
@@ -114,8 +117,6 @@ def read_file(
                 frames, broken = _read_text(path, encoding=encoding, file=filename, limits=limits)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     names = [name for name in frames[0].columns if name != LINE]
-    if len(names) > MAX_COLUMNS:
-        raise DataError(f"{filename} has {len(names)} columns, expected at most {MAX_COLUMNS}.")
     is_text = form not in (".xlsx", ".parquet")
     # What is told of a file is kept in a database, which takes no NUL.
     columns = tuple(check_header([clean_cell(name) for name in names], file=filename))
@@ -170,13 +171,13 @@ def _read_text(
             for line, value, expected, row in odd.select("line", "value", "reason", "row").iter_rows()
         ]
         n_rows += frame.height + odd.height
-        _require_rows(n_rows, file=file, limits=limits)
+        _require_size(n_rows, frame.width - 1, file=file, limits=limits)
     return frames, broken
 
 
 def _read_sheet(path: Path, *, file: str, limits: ReadingLimits) -> pl.DataFrame:
     frame = read_workbook(path, sheet=None, file=file, max_unpacked_bytes=limits.max_unpacked_bytes)
-    _require_rows(frame.height, file=file, limits=limits)
+    _require_size(frame.height, frame.width - 1, file=file, limits=limits)
     return frame
 
 
@@ -186,29 +187,61 @@ def _read_parquet(path: Path, *, file: str, limits: ReadingLimits) -> pl.DataFra
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path, pre_buffer=False) as source:
-            metadata = source.metadata
-            _require_rows(metadata.num_rows, file=file, limits=limits)
-            if metadata.num_columns > MAX_COLUMNS:
-                raise DataError(f"{file} has {metadata.num_columns} columns, expected at most {MAX_COLUMNS}.")
-            frames, size = [], 0
+        metadata = parquet.read_metadata(path)
+        _require_size(metadata.num_rows, metadata.num_columns, file=file, limits=limits)
+        size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+        _require_bytes(size, file=file, limits=limits)
+        leaves = [metadata.schema.column(number) for number in range(metadata.num_columns)]
+        # A text that is stored once and shown by every row is not written out before its size is known.
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        frames, size = [], 0
+        with parquet.ParquetFile(path, pre_buffer=False, read_dictionary=texts) as source:
             for batch in source.iter_batches(batch_size=_MANY):
-                frame = pl.DataFrame(pl.from_arrow(batch))
-                size += int(frame.estimated_size())
-                if size > limits.max_unpacked_bytes:
-                    raise DataError(f"{file} unpacks to more than {limits.max_unpacked_bytes:,} bytes. Split it.")
-                frames.append(frame)
+                size += sum(_shown_bytes(column) for column in batch.columns)
+                _require_bytes(size, file=file, limits=limits)
+                frames.append(pl.DataFrame(pl.from_arrow(batch)))
             if not frames:
                 frames = [pl.DataFrame(pl.from_arrow(source.schema_arrow.empty_table()))]
     except (pl.exceptions.PolarsError, OSError, pa.ArrowException) as error:
         raise DataError(f"{file} can't be read as parquet: {error}.") from error
-    frame = pl.concat(frames, how="vertical_relaxed")
+    frame = pl.concat([_written_out(each) for each in frames], how="vertical_relaxed")
     return frame.drop(LINE, strict=False).with_row_index(LINE, offset=1)
 
 
-def _require_rows(n_rows: int, *, file: str, limits: ReadingLimits) -> None:
+def _require_bytes(size: int, *, file: str, limits: ReadingLimits) -> None:
+    if size > limits.max_unpacked_bytes:
+        raise DataError(f"{file} unpacks to more than {limits.max_unpacked_bytes:,} bytes. Split it.")
+
+
+def _shown_bytes(column: Any) -> int:
+    """Return how many bytes a column has once every row has its own value."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        column = column.flatten()
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = compute.take(compute.binary_length(column.dictionary), column.indices)
+    return int(compute.sum(lengths).as_py() or 0) + int(column.indices.nbytes)
+
+
+def _written_out(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame whose texts are text again."""
+    return frame.with_columns(
+        pl.col(pl.Categorical).cast(pl.String), pl.col(pl.List(pl.Categorical)).cast(pl.List(pl.String))
+    )
+
+
+def _require_size(n_rows: int, n_columns: int, *, file: str, limits: ReadingLimits) -> None:
+    if n_columns > MAX_COLUMNS:
+        raise DataError(f"{file} has {n_columns} columns, expected at most {MAX_COLUMNS}.")
     if n_rows > limits.max_rows:
         raise DataError(f"{file} has more than {limits.max_rows:,} rows. Split it.")
+    if n_rows * n_columns > limits.max_cells:
+        raise DataError(
+            f"{file} has more than {limits.max_cells:,} cells in {n_columns} columns. Split it, or leave columns out."
+        )
 
 
 def _rows_of(frame: pl.DataFrame, names: Sequence[str], *, is_text: bool) -> Iterator[tuple[int, tuple[str, ...]]]:

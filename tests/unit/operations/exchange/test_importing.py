@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select
 
 from restock.adapters.database.catalogue_tables import ProductRow
-from restock.adapters.database.engine import read_transaction
+from restock.adapters.database.engine import read_transaction, write_transaction
 from restock.adapters.database.exchange_tables import ImportRow
 from restock.adapters.database.ledger_store import read_balance
 from restock.adapters.database.ledger_tables import AuditRow, MovementRow, OutboxRow
 from restock.adapters.database.order_tables import PurchaseOrderRow
 from restock.errors import DataError, NotFoundError
+from restock.ledger.movements import Kind
 from restock.operations.exchange import importing
 from restock.operations.exchange.import_log import (
     ImportState,
@@ -21,8 +23,10 @@ from restock.operations.exchange.import_log import (
     read_import,
     reason_column,
 )
+from restock.operations.stock.booking import Draft, DraftLine, book
+from restock.operations.stock.once import Write
 from restock.operations.verify_ledger import verify_ledger
-from tests.unit.operations.exchange.conftest import LOCATIONS, PRODUCTS, fetch, send
+from tests.unit.operations.exchange.conftest import LOCATIONS, NOW, PRODUCTS, fetch, send
 
 MANY = "sku,name\n" + "".join(f"P{n},Product {n}\n" for n in range(11))
 STOCK = "sku,location,on_hand\n=1+1,S1,5\n-7,S1,3\n"
@@ -139,6 +143,37 @@ def test_import_file_sent_twice_at_once_is_written_once(catalogue, monkeypatch):
         assert read_balance(connection, "-7", "S1") == 30
         assert read_import(connection, done[0].record.import_id).n_written == 30
     verify_ledger(catalogue)
+
+
+def test_import_file_beside_tills_and_other_imports_loses_nothing(engine, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK_RECORDS", 7)
+    skus = [f"P{number}" for number in range(6)]
+    send(engine, "sku,name\n" + "".join(f"{sku},{sku}\n" for sku in skus))
+    send(engine, LOCATIONS)
+
+    def rows(order, note):
+        # Each import takes the products in another order, which is how writers come to wait for each other.
+        return "occurred_at_utc,kind,sku,location,quantity,reference\n" + "".join(
+            f"2024-04-01,receipt,{sku},S1,1,{note}-{turn}\n" for turn in range(6) for sku in order
+        )
+
+    def sell(sku):
+        line = DraftLine(sku=sku, quantity=Decimal(1))
+        for turn in range(6):
+            draft = Draft(kind=Kind.RECEIPT, location="S1", lines=(line,), occurred_at=NOW)
+            with write_transaction(engine) as connection:
+                book(connection, draft, Write(key=f"till-{sku}-{turn}", request={}, actor="till", now=NOW))
+
+    with ThreadPoolExecutor(6) as pool:
+        imports = [
+            pool.submit(send, engine, rows(order, n)) for n, order in enumerate((skus, skus[::-1], skus[3:] + skus[:3]))
+        ]
+        tills = [pool.submit(sell, sku) for sku in skus[:3]]
+        assert [each.result().record.n_written for each in imports] == [36, 36, 36]
+        assert [each.result() for each in tills] == [None] * 3
+    with read_transaction(engine) as connection:
+        assert [read_balance(connection, sku, "S1") for sku in skus] == [24, 24, 24, 18, 18, 18]
+    verify_ledger(engine)
 
 
 def test_import_file_dry_run_keeps_nothing_and_tells_what_would_be(catalogue):

@@ -103,7 +103,7 @@ def test_read_file_reads_every_parquet_type():
         (_workbook({}), "is empty, expected a header row"),
         (_workbook({(0, 0): "sku", (1_048_575, 16_383): "x"}), "spans 1,048,576 rows by 16,384 columns"),
         (gzip.compress(b"sku,name\n" + b"0,0\n" * 20_000_000), "decompression bombs"),
-        (_parquet(pl.DataFrame({"a": pl.zeros(600_000, eager=True)})), "has more than 500,000 rows"),
+        (_parquet(pl.DataFrame({"a": pl.zeros(600_000, eager=True)})), "has more than 200,000 rows"),
         (_parquet(pl.DataFrame({f"c{n}": [1] for n in range(501)})), "has 501 columns, expected at most 500"),
         (",".join(f"c{n}" for n in range(501)).encode() + b"\n", "has 501 columns, expected at most 500"),
     ],
@@ -125,6 +125,23 @@ def test_read_file_holds_no_more_than_it_may():
     content = _parquet(pl.DataFrame({"a": ["x" * 100] * 100}))
     with pytest.raises(DataError, match="unpacks to more than 1,000 bytes"):
         read_file(content, filename="f", limits=ReadingLimits(max_unpacked_bytes=1000))
+
+
+def test_read_file_parquet_that_shows_one_long_text_often_is_refused():
+    content = _parquet(pl.DataFrame({"a": ["x" * 1_000_000] * 300}))
+    assert len(content) < 200_000
+    with pytest.raises(DataError, match="unpacks to more than 268,435,456 bytes"):
+        read_file(content, filename="f")
+    lists = _parquet(pl.DataFrame({"a": [["x" * 1_000_000]] * 300}))
+    with pytest.raises(DataError, match="unpacks to more than 268,435,456 bytes"):
+        read_file(lists, filename="f")
+
+
+def test_read_file_of_too_many_cells_is_refused():
+    header = ",".join(f"c{n}" for n in range(400))
+    content = gzip.compress(f"{header}\n".encode() + b"," * 399 + b"\n" + (b"," * 399 + b"\n") * 20_000)
+    with pytest.raises(DataError, match="has more than 5,000,000 cells in 400 columns"):
+        read_file(content, filename="f")
 
 
 def test_read_file_workbook_that_shows_one_long_text_often_is_refused():
