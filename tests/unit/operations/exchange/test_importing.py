@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from restock.adapters.database.catalogue_tables import ProductRow
 from restock.adapters.database.engine import read_transaction, write_transaction
@@ -130,6 +131,32 @@ def test_import_file_a_chunk_that_fails_leaves_nothing_of_itself(engine, monkeyp
     assert _count(engine, ProductRow) == 4
     assert send(engine, MANY).record.n_written == 11
     assert _count(engine, ProductRow) == 11
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "n_failures", "is_done"), [("40P01", 2, True), ("40P01", 9, False), (None, 1, False)]
+)
+def test_import_file_begins_a_chunk_again_where_two_waited_for_each_other(
+    engine, monkeypatch, sqlstate, n_failures, is_done
+):
+    write = importing._write_next
+    failures = iter([True] * n_failures)
+
+    def fail(*arguments):
+        written = write(*arguments)
+        if next(failures, False):
+            reason = Exception("deadlock")
+            reason.sqlstate = sqlstate
+            raise OperationalError("UPDATE", {}, reason)
+        return written
+
+    monkeypatch.setattr(importing, "_write_next", fail)
+    if is_done:
+        assert send(engine, MANY).record.n_written == 11
+    else:
+        with pytest.raises(OperationalError, match="deadlock"):
+            send(engine, MANY)
+        assert _count(engine, ProductRow) == 0
 
 
 def test_import_file_sent_twice_at_once_is_written_once(catalogue, monkeypatch):
