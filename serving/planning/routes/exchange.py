@@ -138,6 +138,9 @@ def post_import(
     layout: Annotated[Layout | None, Query(description="Whose columns; left out: its header tells.")] = None,
     encoding: Annotated[str, Query(max_length=40, description="Of text without a byte-order mark.")] = "utf-8",
     decimal_mark: Annotated[Literal[".", ","], Query(description="Of numbers.")] = ".",
+    again: Annotated[
+        bool, Query(description="Write a file anew that was imported before; not of movements, which happened once.")
+    ] = False,
     dry_run: Annotated[bool, Query(description="Judge only; nothing is kept.")] = False,
 ) -> ImportedReply:
     """Import a CSV (also .gz or .zip), XLSX or parquet file: good rows are written, bad ones kept with line and reason.
@@ -148,7 +151,13 @@ def post_import(
     done = import_file(
         context.engine,
         ImportRequest(
-            source=file, filename=filename, kind=kind, layout=layout, encoding=encoding, decimal_mark=decimal_mark
+            source=file,
+            filename=filename,
+            kind=kind,
+            layout=layout,
+            encoding=encoding,
+            decimal_mark=decimal_mark,
+            again=again,
         ),
         actor=caller.name,
         now=context.now(),

@@ -43,6 +43,9 @@ def import_stock(  # noqa: PLR0917  (Typer's options, all named on the command l
     rejections: Annotated[
         Path | None, typer.Option(help="Write the refused rows to this CSV file, with the reason.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Write a file anew that was imported before; not of movements.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only; nothing is kept.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -72,6 +75,7 @@ def import_stock(  # noqa: PLR0917  (Typer's options, all named on the command l
         layout=_choose(Layout, layout, "--layout"),
         encoding=encoding,
         decimal_mark=decimal_mark,
+        again=again,
     )
     engine = _open()
     now = datetime.now(UTC)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from restock.adapters.database.engine import read_transaction, write_transaction
+from restock.errors import DataError
 from restock.operations.exchange.catalogue_writers import (
     write_locations,
     write_prices,
@@ -83,6 +84,7 @@ class ImportRequest:
         layout: whose columns it has; None: found out by the header.
         encoding: of text without a byte-order mark.
         decimal_mark: of numbers, point or comma.
+        again: whether a file that was imported before is written anew, as tonight's stock that is that of last week.
         limits: how much of a file is read; None: as much as fits.
     """
 
@@ -92,6 +94,7 @@ class ImportRequest:
     layout: Layout | None = None
     encoding: str = "utf-8"
     decimal_mark: str = "."
+    again: bool = False
     limits: ReadingLimits | None = None
 
 
@@ -180,7 +183,7 @@ def import_file(
         on_progress: called with records done and records in all.
 
     Raises:
-        DataError: the file can't be read, or which table it is can't be told.
+        DataError: the file can't be read, which table it is can't be told, or movements are to be imported again.
     """
     filename = clean_cell(request.filename)[:_LONGEST_NAME] or "file"
     table = read_file(request.source, filename=filename, encoding=request.encoding, limits=request.limits)
@@ -196,7 +199,7 @@ def import_file(
         n_skipped=n_skipped,
         decimal_mark=request.decimal_mark,
     )
-    identity = _identify(request, plan)
+    identity = _identify(request, plan, now=now)
     if dry_run:
         return _judge_only(engine, plan, filename=filename, actor=actor, now=now, on_progress=on_progress)
     with write_transaction(engine) as connection:
@@ -218,13 +221,16 @@ def import_file(
     return Imported(record=done, is_repeated=not is_new and is_same, is_resumed=not is_new, n_judged=done.n_rows)
 
 
-def _identify(request: ImportRequest, plan: _Plan) -> str:
+def _identify(request: ImportRequest, plan: _Plan, *, now: datetime) -> str:
+    if request.again and plan.recognised.kind is ExchangeKind.MOVEMENTS:
+        raise DataError("movements happened once: a file of them is not imported again. Leave `again` out.")
     reading = {
         "sha256": plan.table.sha256,
         "kind": plan.recognised.kind.value,
         "layout": plan.recognised.layout.value,
         "encoding": request.encoding,
         "decimal_mark": request.decimal_mark,
+        **({"again": now.isoformat()} if request.again else {}),
     }
     return hashlib.sha256(json.dumps(reading, sort_keys=True).encode()).hexdigest()
 

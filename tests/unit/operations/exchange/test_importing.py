@@ -232,6 +232,18 @@ def test_import_file_stock_brings_the_books_to_the_file(catalogue):
     assert send(catalogue, "sku,location,on_hand,x\n=1+1,S1,2,\n").record.n_unchanged == 1
 
 
+def test_import_file_asked_to_be_written_again_brings_the_books_back(catalogue):
+    send(catalogue, STOCK)
+    send(catalogue, "sku,location,on_hand\n=1+1,S1,2\n")
+    assert send(catalogue, STOCK).is_repeated
+    again = send(catalogue, STOCK, again=True)
+    assert (again.is_repeated, again.record.n_written, again.record.n_unchanged) == (False, 1, 1)
+    with read_transaction(catalogue) as connection:
+        assert read_balance(connection, "=1+1", "S1") == 5
+    with pytest.raises(DataError, match="movements happened once"):
+        send(catalogue, "occurred_at_utc,kind,sku,location,quantity\n2024-04-01,receipt,-7,S1,1\n", again=True)
+
+
 def test_import_file_stock_of_lots_needs_the_lot_and_keeps_its_expiry(catalogue):
     done = send(catalogue, "sku,location,lot,expires_on,on_hand\n0042,S1,L9,2025-02-28,1.5\n0042,S1,,,1\n-7,S1,L1,,1\n")
     assert [each.line for each in _refused(catalogue, done)] == [3, 4]
