@@ -20,6 +20,8 @@ _BUYERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN, Role.SERVICE})
 _MANAGERS = frozenset({Role.MANAGER, Role.ADMIN})
 _PLANNERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN})
 _AUDITORS = frozenset({Role.ANALYST, Role.ADMIN})
+_IMPORTERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN, Role.SERVICE})
+_EXPORTERS = _IMPORTERS | {Role.ANALYST}
 _ADMIN = frozenset({Role.ADMIN})
 
 
@@ -119,6 +121,11 @@ ROUTES: tuple[Access, ...] = (
     _row("POST", "/webhooks/{webhook}/replay", Scope.WEBHOOKS_WRITE, _ADMIN),
     _row("GET", "/webhooks/{webhook}/deliveries", Scope.WEBHOOKS_WRITE, _ADMIN),
     _row("POST", "/webhooks/{webhook}/deliveries/{delivery}/replay", Scope.WEBHOOKS_WRITE, _ADMIN),
+    _row("GET", "/imports", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("POST", "/imports", Scope.EXCHANGE_WRITE, _IMPORTERS, takes_upload=True),
+    _row("GET", "/imports/{import_id}", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("GET", "/imports/{import_id}/rejections", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("GET", "/exports/{kind}", Scope.EXCHANGE_READ, _EXPORTERS),
     _row("GET", "/audit", Scope.AUDIT_READ, _AUDITORS),
     _row("GET", "/erp", Scope.EXCHANGE_READ, _PLANNERS | _AUDITORS),
     _row("POST", "/erp/{system}/sync", Scope.ERP_WRITE, _ADMIN),

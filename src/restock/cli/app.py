@@ -22,6 +22,7 @@ from restock.cli import (
     serve,
     services,
     stages,
+    stock,
     token,
     user,
     workspace,
@@ -79,6 +80,7 @@ demo.register(app)
 models.register(app)
 ledger.register(app)
 erp.register(app)
+stock.register(app)
 services.register(app)
 bench.register(app)
 benchmark.register(app)

@@ -22,6 +22,22 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# Families of encodings of text; Python's codecs also unescape, compress and turn letters round.
+_TEXT_ENCODINGS = (
+    "utf",
+    "cp",
+    "iso8859",
+    "iso2022",
+    "mac",
+    "koi8",
+    "big5",
+    "gb",
+    "shift",
+    "euc",
+    "ascii",
+    "tis",
+    "johab",
+)
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -69,6 +85,22 @@ def read_blocks(stream: _Readable, *, encoding: str, file: str, block_bytes: int
         chunk = stream.read(_READ_BYTES) or b""
     if size:
         yield _checked(b"".join(pending), file=file)
+
+
+def check_encoding(encoding: str, *, file: str) -> None:
+    """Refuse an encoding that is not known, or is none of text.
+
+    Raises:
+        DataError: it is not.
+    """
+    try:
+        is_text = codecs.lookup(encoding).name.startswith(_TEXT_ENCODINGS)
+    except (LookupError, ValueError):
+        is_text = False
+    if not is_text:
+        raise DataError(
+            f"{file}: {encoding[:60]!r} is no text encoding known here, expected one such as utf-8, cp1252 or latin-1."
+        )
 
 
 def _marked_encoding(start: bytes) -> str | None:

@@ -63,6 +63,26 @@ def read_delimited_frame(path: Path, *, file: str) -> pl.DataFrame:
     return pl.concat(frames)
 
 
+def read_delimited_texts(
+    path: Path, *, encoding: str, file: str, budget: UnpackBudget
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield a delimited file's own columns as text with LINE, beside the lines that don't fit the header.
+
+    Args:
+        path: where it lies; `.gz` and `.zip` are unpacked.
+        encoding: how it is written where no byte-order mark tells.
+        file: name for people.
+        budget: how much may be unpacked.
+
+    Raises:
+        DataError: the file can't be read, is empty, has a header with a column twice, or quotes that don't close.
+    """
+    for text_file in list_text_files(path, file=file):
+        with open_text_file(text_file, budget=budget) as stream:
+            blocks = read_blocks(stream, encoding=encoding, file=text_file.file)
+            yield from _read_frames(blocks, text_file, separator=None, part_rows=PART_ROWS)
+
+
 def read_delimited_parts(
     path: Path,
     table: Table,

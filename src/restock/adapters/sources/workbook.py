@@ -10,6 +10,7 @@ import polars as pl
 from restock.adapters.sources.delimited import check_header
 from restock.adapters.sources.raw_table import LINE
 from restock.adapters.sources.unpacking import MAX_RATIO, RATIO_FREE_BYTES
+from restock.adapters.sources.workbook_extent import refuse_extent
 from restock.errors import DataError
 
 # Rows above the header, such as a title and the date of the export.
@@ -80,3 +81,4 @@ def _refuse_bomb(path: Path, *, file: str, max_unpacked_bytes: int) -> None:
         raise DataError(f"{file} can't be read as a workbook: {error}. Save it as .xlsx.") from error
     if torn is not None:
         raise DataError(f"{file} is damaged at {torn}. Copy or save it again.")
+    refuse_extent(path, file=file, max_unpacked_bytes=max_unpacked_bytes)
