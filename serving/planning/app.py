@@ -52,7 +52,7 @@ def build_application(context: PlanningContext | None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
-        responses={status: _problem_reply(words) for status, words in PROBLEM_WORDS.items()},
+        responses={status: {"description": words} for status, words in PROBLEM_WORDS.items()},
         separate_input_output_schemas=True,
     )
     application.state.context = context
@@ -92,13 +92,19 @@ def require_table(application: FastAPI, routes: tuple[Access, ...] = ROUTES) -> 
 def describe_api() -> dict[str, Any]:
     """Return the OpenAPI document: FastAPI's, with who may call each route. It takes a fifth of a second, once."""
     document = build_application(None).openapi()
-    document["components"].setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
+    components = document["components"]
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    components["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+    # Each problem is described once: a hundred operations refer to it.
+    components["responses"] = {f"Problem{status}": _problem_reply(words) for status, words in PROBLEM_WORDS.items()}
     document["components"]["securitySchemes"]["session"] = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
     for row in ROUTES:
         operation = document["paths"][API + row.path][row.method.lower()]
         operation["security"] = [] if row.roles is None else [{"token": []}, {"session": []}]
         who = "anybody" if row.roles is None else ", ".join(sorted(row.roles))
         scope = "" if row.scope is None else f" Scope: `{row.scope}`."
+        for status in PROBLEM_WORDS:
+            operation["responses"][str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
         operation["description"] = f"{operation.get('description', '')} Roles: {who}.{scope}".strip()
     return document
 
@@ -108,7 +114,8 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _problem_reply(words: str) -> dict[str, Any]:
-    return {"description": words, "content": {PROBLEM_MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}}}
+    reference = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": words, "content": {PROBLEM_MEDIA_TYPE: {"schema": reference}}}
 
 
 async def _answer_restock_error(_: Request, error: Exception) -> Response:
