@@ -11,9 +11,10 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from sqlalchemy import RowMapping
 
-from restock.errors import RestockError
 from restock.ledger.movements import Kind
+from restock.operations.access import Principal
 from restock.operations.stock.booking import Draft, DraftLine, book, book_reversal
+from restock.operations.stock.booking_batch import Booked, Booking, book_many
 from restock.operations.stock.company import Company, read_company
 from restock.operations.stock.reading import (
     MovementFilter,
@@ -121,7 +122,9 @@ class Change(Reply):
     location: str = Field(description="Whose stock changed.")
     lot: str = Field(description="Lot; empty where lots are not kept.")
     quantity: str = Field(description="By how much, in base units, with its sign.")
-    balance: str = Field(description="The balance after it, in base units.")
+    balance: str | None = Field(
+        description="The balance after it, in base units; null where it was booked in a batch: read /stock then."
+    )
     unit: str = Field(description="The base unit.")
 
 
@@ -271,23 +274,11 @@ def post_movement(context: Context, caller: Caller, key: IdempotencyKey, request
 @router.post("/movements/batch", summary="Book many movements, each by itself.")
 def post_movement_batch(context: Context, caller: Caller, request: BatchRequest) -> BatchReply:
     """Post bookings in their order in one transaction; a refused one leaves the others, and says why."""
-    outcomes = []
     now = context.now()
+    bookings = [_booking(movement, context=context, caller=caller, now=now) for movement in request.movements]
     with context.writing() as connection:
-        for movement in request.movements:
-            body = MovementRequest(**{name: getattr(movement, name) for name in MovementRequest.model_fields})
-            write = describe_write("POST /movements", body, key=movement.key, caller=caller, now=now)
-            try:
-                # A refused booking leaves nothing behind, its key neither: it may come again when the stock is there.
-                with connection.begin_nested():
-                    reply = book(connection, _draft(body, context=context), write)
-            except RestockError as error:
-                if error.http_status >= 500:
-                    raise
-                outcomes.append(_refused(movement.key, error))
-            else:
-                booked = BookedReply.model_validate(reply)
-                outcomes.append(BatchOutcome(key=movement.key, is_posted=True, movement=booked, problem=None))
+        results = book_many(connection, bookings)
+    outcomes = [_outcome(movement.key, booked) for movement, booked in zip(request.movements, results, strict=True)]
     n_posted = sum(outcome.is_posted for outcome in outcomes)
     return BatchReply(n_posted=n_posted, n_refused=len(outcomes) - n_posted, outcomes=outcomes)
 
@@ -319,8 +310,18 @@ def _draft(request: MovementRequest, *, context: PlanningContext) -> Draft:
     )
 
 
-def _refused(key: str, error: RestockError) -> BatchOutcome:
-    problem = problem_of(error)
+def _booking(movement: BatchMovement, *, context: PlanningContext, caller: Principal, now: datetime) -> Booking:
+    # As if it had come alone, so that it may be sent again either way.
+    body = MovementRequest(**{name: getattr(movement, name) for name in MovementRequest.model_fields})
+    write = describe_write("POST /movements", body, key=movement.key, caller=caller, now=now)
+    return Booking(draft=_draft(body, context=context), write=write)
+
+
+def _outcome(key: str, booked: Booked) -> BatchOutcome:
+    if booked.error is None:
+        reply = BookedReply.model_validate(booked.reply)
+        return BatchOutcome(key=key, is_posted=True, movement=reply, problem=None)
+    problem = problem_of(booked.error)
     words = {"status": problem.status, "title": problem.title, "detail": problem.detail, **problem.extensions}
     return BatchOutcome(key=key, is_posted=False, movement=None, problem=words)
 

@@ -191,3 +191,33 @@ def test_get_movements_a_cursor_of_nobody_is_refused(operator, cursor):
     reply = operator.get("/movements", cursor=cursor)
     assert reply.status_code == 422
     assert "cursor must be" in reply.json()["detail"]
+
+
+def test_post_movement_batch_with_lots_to_choose_takes_them_one_after_the_other(operator):
+    operator.book("receipt", "MILK", 3, lot="A", expires_on="2024-05-02")
+    operator.book("receipt", "MILK", 3, lot="B", expires_on="2024-05-03")
+    lines = [{"sku": "MILK", "quantity": "2"}]
+    sales = [{"key": f"batch-key-{n}", "kind": "sale", "location": "STORE-1", "lines": lines} for n in range(4)]
+    reply = operator.post("/movements/batch", {"movements": sales}).json()
+    assert [outcome["is_posted"] for outcome in reply["outcomes"]] == [True, True, True, False]
+    assert operator.on_hand("MILK") == {"A": "0", "B": "0"}
+
+
+def test_post_movement_of_a_batch_sent_again_alone_is_not_doubled(operator):
+    body = {"kind": "receipt", "location": "STORE-1", "lines": [{"sku": "SCREW", "quantity": "4"}]}
+    first = operator.post("/movements/batch", {"movements": [body | {"key": "batch-key-1"}]}).json()
+    alone = operator.post("/movements", body, key="batch-key-1")
+    assert alone.json() == first["outcomes"][0]["movement"]
+    again = operator.post("/movements/batch", {"movements": [body | {"key": "batch-key-1"}]}).json()
+    assert again == first
+    assert operator.on_hand("SCREW") == {"": "4"}
+
+
+def test_post_movement_batch_below_zero_raises_one_alert_that_a_receipt_ends(operator):
+    lines = [{"sku": "SCREW", "quantity": "2"}]
+    sales = [{"key": f"batch-key-{n}", "kind": "sale", "location": "TILL-1", "lines": lines} for n in range(2)]
+    assert operator.post("/movements/batch", {"movements": sales}).json()["n_posted"] == 2
+    alerts = operator.get("/alerts", state="open").json()["items"]
+    assert [(alert["sku"], alert["location"]) for alert in alerts] == [("SCREW", "TILL-1")]
+    operator.book("receipt", "SCREW", 4, location="TILL-1")
+    assert operator.get("/alerts", state="open").json()["items"] == []

@@ -39,7 +39,7 @@ from restock.operations.stock_watch import watch_balances
 
 # A scanner's clock may be ahead so much.
 _CLOCK_SKEW = timedelta(minutes=5)
-_TAKES_STOCK = frozenset({Kind.SALE, Kind.WRITE_OFF, Kind.TRANSFER_OUT})
+TAKES_STOCK = frozenset({Kind.SALE, Kind.WRITE_OFF, Kind.TRANSFER_OUT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +104,24 @@ def book(connection: Connection, draft: Draft, write: Write) -> dict[str, Any]:
         InsufficientStockError: there is not so much.
         VersionConflictError: a balance has changed since it was seen.
     """
-    return write_once(
+    reply = write_once(
         connection, write, lambda: _post(connection, build_movement(connection, draft, now=write.now), write)
     )
+    return complete_reply(connection, reply)
+
+
+def complete_reply(connection: Connection, reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply to a booking with its lines, also where it was posted in a batch, which keeps only their number.
+
+    The balances after it are not known any more then.
+    """
+    if isinstance(reply["lines"], list):
+        return reply
+    movement = read_movement(connection, str(reply["movement"]))
+    return reply | {
+        "occurred_at_utc": movement.occurred_at.isoformat(),
+        "lines": describe_changes(connection, movement, None),
+    }
 
 
 def book_reversal(connection: Connection, movement: str, write: Write, *, reason: str) -> dict[str, Any]:
@@ -263,22 +278,40 @@ def _post(connection: Connection, movement: Movement, write: Write) -> dict[str,
 
 
 def describe_changes(
-    connection: Connection, movement: Movement, balances: Mapping[BalanceKey, int]
+    connection: Connection, movement: Movement, balances: Mapping[BalanceKey, int] | None
 ) -> list[dict[str, Any]]:
-    """Return what a movement changed at the company's own locations, with the balance after it, ready for JSON."""
+    """Return what a movement changed at the company's own locations, ready for JSON.
+
+    Args:
+        connection: in a transaction.
+        movement: what was posted.
+        balances: what it touched, after it; None where that is not known any more.
+    """
     facts = read_product_facts(connection, {line.sku for line in movement.lines})
-    return [
-        {
-            "sku": line.sku,
-            "location": line.location,
-            "lot": line.lot,
-            "quantity": f"{facts[line.sku].units.from_scaled(line.quantity):f}",
-            "balance": f"{facts[line.sku].units.from_scaled(balances[line.balance_key]):f}",
-            "unit": facts[line.sku].units.base_unit,
-        }
-        for line in movement.lines
-        if not is_virtual(line.location)
-    ]
+    return describe_lines(movement, balances, products=facts)
+
+
+def describe_lines(
+    movement: Movement, balances: Mapping[BalanceKey, int] | None, *, products: Mapping[str, ProductFacts]
+) -> list[dict[str, Any]]:
+    """Return what a movement changed at the company's own locations, ready for JSON; `products` by sku."""
+    described = []
+    for line in movement.lines:
+        if is_virtual(line.location):
+            continue
+        units = products[line.sku].units
+        balance = None if balances is None else f"{units.from_scaled(balances[line.balance_key]):f}"
+        described.append(
+            {
+                "sku": line.sku,
+                "location": line.location,
+                "lot": line.lot,
+                "quantity": f"{units.from_scaled(line.quantity):f}",
+                "balance": balance,
+                "unit": units.base_unit,
+            }
+        )
+    return described
 
 
 def _with_lots(
@@ -314,7 +347,7 @@ def _with_lots(
         note_expiry(connection, line.sku, line.lot, expires_on=line.expires_on)
         taken[line.sku, line.lot] += entry.quantity
         return [replace(entry, lot=line.lot)]
-    if kind not in _TAKES_STOCK:
+    if kind not in TAKES_STOCK:
         raise DataError(f"{line.sku} is kept by lots, so a {kind} needs the lot. Scan or enter it.")
     lots = [
         replace(lot, quantity=lot.quantity - taken[line.sku, lot.lot])

@@ -29,6 +29,11 @@ class Write:
     now: datetime
 
 
+def request_of(write: Write) -> dict[str, Any]:
+    """Return what the key of a write stands for: the request, from whom it came."""
+    return {"actor": write.actor, **write.request}
+
+
 def write_once(connection: Connection, write: Write, perform: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the reply to a write: performed now, or as it was answered the first time.
 
@@ -40,7 +45,7 @@ def write_once(connection: Connection, write: Write, perform: Callable[[], dict[
     Raises:
         IdempotencyError: the key came with another request, or from somebody else.
     """
-    reply = claim_key(connection, write.key, request={"actor": write.actor, **write.request}, now=write.now)
+    reply = claim_key(connection, write.key, request=request_of(write), now=write.now)
     if reply is not None:
         return reply
     reply = perform()
