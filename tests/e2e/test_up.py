@@ -83,7 +83,7 @@ def up(tmp_path_factory):
     params = home / "params.yaml"
     params.write_text(yaml.safe_dump(merge_values(yaml.safe_load(params.read_text()), SMALL)), encoding="utf-8")
     write_sales(home / "sales.csv")
-    ports = {f"RESTOCK_{name}_PORT": str(free_port()) for name in ("FORECAST", "MLFLOW", "AIRFLOW")}
+    ports = {f"RESTOCK_{name}_PORT": str(free_port()) for name in ("FORECAST", "PLANNING", "MLFLOW", "AIRFLOW")}
     environment = os.environ | {"RESTOCK_WORKSPACE": str(home)} | ports
     printed = restock("up", environment=environment).stderr
     try:

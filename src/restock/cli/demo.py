@@ -19,14 +19,19 @@ import polars as pl
 import typer
 from rich.table import Table
 
+from restock.adapters.local_services import ServiceName, service_url
 from restock.adapters.processes import stop_process
 from restock.cli.console import messages, output
-from restock.cli.services import service_record, start_forecast_service
+from restock.cli.services import service_record, start_service
 from restock.errors import GateRefusedError, RestockError
+from restock.operations.access import Scope
 from restock.params import Params, read_params
 from restock.settings import Settings
 
 MODEL_TYPE = "demand_forecasting"
+# What the demo serves, in this order.
+_SERVED = (ServiceName.FORECAST, ServiceName.PLANNING)
+_DEMO_SCOPES = (Scope.FORECAST, Scope.DESCRIBE, Scope.STOCK_READ, Scope.CATALOGUE_READ)
 _TOKEN_NAME = "demo"  # noqa: S105  (the name of a token, not a token)
 _CHART_HISTORY_PERIODS = 56
 
@@ -60,6 +65,7 @@ def run_demo(
     A second run does only what changed.
     """
     from restock.adapters.workspace import create_workspace, stream_dvc
+    from restock.operations.first_start import prepare_ledger
 
     begun = time.monotonic()
     clock = _StageClock()
@@ -85,9 +91,12 @@ def run_demo(
     try:
         with clock.stage("serve"):
             # Only now: what was free minutes ago may be taken.
-            settings = _with_free_port(settings)
-            seconds = start_forecast_service(settings)
-            messages.print(f"the forecast service was ready in {seconds:.1f} s", highlight=False)
+            settings = _with_free_ports(settings)
+            for line in prepare_ledger(settings, is_seen_by_a_person=messages.is_terminal):
+                messages.print(line, highlight=False, markup=False)
+            for name in _SERVED:
+                seconds = start_service(settings, name)
+                messages.print(f"the {name} service was ready in {seconds:.1f} s", highlight=False)
         with clock.stage("forecast"):
             token = _issue_token(settings)
             sku, location = _pick_series(settings.data_dir)
@@ -96,25 +105,33 @@ def run_demo(
         stays = sys.stdout.isatty() if keep is None else keep
         _print_next_steps(settings, folder=folder, sku=sku, location=location, stays=stays)
     except BaseException:
-        stop_process(service_record(settings))
+        _stop_services(settings)
         raise
     if not stays:
-        stop_process(service_record(settings))
+        _stop_services(settings)
 
 
-def _with_free_port(settings: Settings) -> Settings:
-    """Return the settings with the usual port or, where that is taken, with a free one."""
-    with socket.socket() as probe:
-        # A port that answers belongs to somebody; the demo's own service of an earlier run is stopped before.
-        stop_process(service_record(settings))
-        is_taken = probe.connect_ex((settings.host, settings.forecast_port)) == 0
-    if not is_taken:
-        return settings
-    with socket.socket() as free:
-        free.bind((settings.host, 0))
-        port = int(free.getsockname()[1])
-    messages.print(f"port {settings.forecast_port} is taken, the demo uses {port}", highlight=False)
-    return Settings(workspace=settings.workspace, forecast_port=port)
+def _stop_services(settings: Settings) -> None:
+    for name in _SERVED:
+        stop_process(service_record(settings, name))
+
+
+def _with_free_ports(settings: Settings) -> Settings:
+    """Return the settings with the usual ports or, where one is taken, with a free one."""
+    # A port that answers belongs to somebody; the demo's own services of an earlier run are stopped before.
+    _stop_services(settings)
+    free = {}
+    for name in _SERVED:
+        setting = f"{name.value}_port"
+        usual = getattr(settings, setting)
+        with socket.socket() as probe:
+            is_taken = probe.connect_ex((settings.host, usual)) == 0
+        if is_taken:
+            with socket.socket() as other:
+                other.bind((settings.host, 0))
+                free[setting] = int(other.getsockname()[1])
+            messages.print(f"port {usual} is taken, the demo uses {free[setting]}", highlight=False)
+    return settings.model_copy(update=free)
 
 
 def _promote(settings: Settings, params: Params) -> None:
@@ -145,12 +162,12 @@ def _fill_ledger(settings: Settings) -> None:
 
 
 def _issue_token(settings: Settings) -> str:
-    """Return a fresh token that may read forecasts, and no more; the demo's earlier one is revoked."""
+    """Return a fresh token that may read forecasts, stock and the catalogue; the demo's earlier one is revoked."""
     from restock.adapters.storage import write_text
-    from restock.operations.access import Role, Scope
+    from restock.operations.access import Role
     from restock.operations.identity.issuing import issue_token
 
-    token = issue_token(settings, _TOKEN_NAME, role=Role.SERVICE, scopes=(Scope.FORECAST, Scope.DESCRIBE))
+    token = issue_token(settings, _TOKEN_NAME, role=Role.SERVICE, scopes=_DEMO_SCOPES)
     settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_text(settings.secrets_dir / "demo.token", token + "\n", mode=0o600)
     return token
@@ -236,11 +253,12 @@ def _address(settings: Settings) -> str:
 
 def _print_next_steps(settings: Settings, *, folder: Path, sku: str, location: str, stays: bool) -> None:
     """Print the addresses and three commands to try next."""
-    address = _address(settings)
+    address, planning = _address(settings), service_url(settings, ServiceName.PLANNING)
     body = json.dumps({"sku": sku, "location": location, "horizon": 7})
     token_file = folder / "secrets" / "demo.token"
     lines = [
-        f"service   {address}   API description {address}/docs.json   health {address}/readyz",
+        f"forecasts {address}   API description {address}/docs   health {address}/readyz",
+        f"planning  {planning}   API description {planning}/docs   health {planning}/readyz",
         f"report    {folder}/data/reports/evaluation/report.html",
         "",
         "Try next:",
@@ -248,11 +266,13 @@ def _print_next_steps(settings: Settings, *, folder: Path, sku: str, location: s
             f'  curl -s {address}/forecast -H "Authorization: Bearer $(cat {token_file})" '
             f"-H 'Content-Type: application/json' -d '{body}'"
         ),
+        f'  curl -s "{planning}/api/v1/products/{sku}/page" -H "Authorization: Bearer $(cat {token_file})"',
+        f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock ledger verify",
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock models",
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db   # compare the runs",
         "",
     ]
-    lines.append("The service keeps running; stop it with: make down" if stays else "The service is stopped now.")
+    lines.append("The services keep running; stop them with: make down" if stays else "The services are stopped now.")
     output.print("\n".join(lines), highlight=False, markup=False)
 
 

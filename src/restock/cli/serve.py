@@ -45,7 +45,7 @@ def serve(
     if service is Served.PLANNING:
         from restock.operations.first_start import prepare_ledger
 
-        for line in prepare_ledger(settings):
+        for line in prepare_ledger(settings, is_seen_by_a_person=messages.is_terminal):
             messages.print(line, highlight=False, markup=False)
     address = f"http://{chosen_host}:{chosen_port}"
     messages.print(

@@ -40,15 +40,15 @@ _Names = Annotated[
 ]
 
 
-def service_record(settings: Settings) -> Path:
-    """Return the file that remembers the forecast service that the demo starts."""
+def service_record(settings: Settings, name: ServiceName) -> Path:
+    """Return the file that remembers a service that the demo starts."""
     from restock.adapters.supervisor import record_file
 
-    return record_file(logs_folder(settings), ServiceName.FORECAST)
+    return record_file(logs_folder(settings), name)
 
 
-def start_forecast_service(settings: Settings) -> float:
-    """Start the forecast service alone in the background and return the seconds until it was ready.
+def start_service(settings: Settings, name: ServiceName) -> float:
+    """Start a service alone in the background and return the seconds until it was ready.
 
     Raises:
         RestockError: it runs already.
@@ -56,16 +56,16 @@ def start_forecast_service(settings: Settings) -> float:
     """
     from restock.adapters.processes import start_process, wait_until_ready
 
-    service = build_services(settings, [ServiceName.FORECAST], airflow=None)[0]
+    service = build_services(settings, [name], airflow=None)[0]
     log = logs_folder(settings) / f"{service.name}.log"
     process = start_process(
         service.command,
-        record=service_record(settings),
+        record=service_record(settings, name),
         log=log,
         environment=service.environment,
         folder=service.folder,
     )
-    address = f"{service_url(settings, ServiceName.FORECAST)}/readyz"
+    address = f"{service_url(settings, name)}/readyz"
     return wait_until_ready(address, process=process, log=log, timeout_seconds=READY_SECONDS)
 
 
@@ -127,7 +127,7 @@ def _prepare(settings: Settings, chosen: tuple[ServiceName, ...]) -> None:
     from restock.operations.identity.issuing import issue_first_token
 
     if ServiceName.PLANNING in chosen:
-        for line in prepare_ledger(settings):
+        for line in prepare_ledger(settings, is_seen_by_a_person=messages.is_terminal):
             messages.print(line, highlight=False, markup=False)
     token = issue_first_token(settings, _FIRST_TOKEN, role=Role.SERVICE) if ServiceName.FORECAST in chosen else None
     if token is not None:
