@@ -197,7 +197,8 @@ def _send_until_answered(
         identifier = f"m-{request.key}-{attempt}-{rng.randrange(10**6)}"
         try:
             posted = _serve(engine, request, identifier=identifier, fault=fault)
-        except InsufficientStockError:
+        # Refused for want of stock it may come late again, when another request has reversed the same movement.
+        except (InsufficientStockError, ConflictError):
             tally["refused"] += 1
             return
         except CrashError:

@@ -42,8 +42,8 @@ def play(engine, seeds):
         try:
             largest = LARGEST_BATCH if seed % 3 == 0 else 1
             tally.update(simulate(engine, seed=seed, n_operations=N_OPERATIONS, largest_batch=largest))
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
     return tally
 
 
