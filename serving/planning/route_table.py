@@ -23,6 +23,7 @@ _AUDITORS = frozenset({Role.ANALYST, Role.ADMIN})
 _IMPORTERS = frozenset({Role.MANAGER, Role.SUPPLY_CHAIN, Role.ADMIN, Role.SERVICE})
 _EXPORTERS = _IMPORTERS | {Role.ANALYST}
 _ADMIN = frozenset({Role.ADMIN})
+_ANALYSTS = _ALL - {Role.OPERATOR}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,17 @@ ROUTES: tuple[Access, ...] = (
     _row("GET", "/imports/{import_id}", Scope.EXCHANGE_READ, _EXPORTERS),
     _row("GET", "/imports/{import_id}/rejections", Scope.EXCHANGE_READ, _EXPORTERS),
     _row("GET", "/exports/{kind}", Scope.EXCHANGE_READ, _EXPORTERS),
+    _row("GET", "/analytics/inventory-value", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/finance", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/turnover", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/carrying-cost", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/abc-xyz", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/ageing", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/suppliers", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/demand", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/stockouts", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/shrinkage", Scope.ANALYTICS_READ, _ANALYSTS),
+    _row("GET", "/analytics/fill-rate", Scope.ANALYTICS_READ, _ANALYSTS),
     _row("GET", "/audit", Scope.AUDIT_READ, _AUDITORS),
     _row("GET", "/erp", Scope.EXCHANGE_READ, _PLANNERS | _AUDITORS),
     _row("POST", "/erp/{system}/sync", Scope.ERP_WRITE, _ADMIN),

@@ -32,5 +32,5 @@ def test_read_settings_out_of_bounds_names_the_variable(monkeypatch):
 
 
 def test_settings_do_not_show_a_password_of_the_tracking_server(monkeypatch):
-    monkeypatch.setenv("RESTOCK_MLFLOW_TRACKING_URI", "postgresql://me:secret@host/db")
-    assert "secret" not in repr(Settings())
+    monkeypatch.setenv("RESTOCK_MLFLOW_TRACKING_URI", "postgresql://me:hunter2@host/db")
+    assert "hunter2" not in repr(Settings())

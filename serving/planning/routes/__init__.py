@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from serving.planning.routes import (
     alerts,
+    analytics,
     audit,
     catalogue,
     counts,
@@ -18,6 +19,7 @@ from serving.planning.routes import (
     purchase_orders,
     scan,
     stock,
+    supply_analytics,
     transfers,
     webhooks,
 )
@@ -27,6 +29,7 @@ def all_routers() -> tuple[APIRouter, ...]:
     """Return the routers of all areas."""
     return (
         alerts.router,
+        analytics.router,
         audit.router,
         catalogue.router,
         counts.router,
@@ -39,6 +42,7 @@ def all_routers() -> tuple[APIRouter, ...]:
         purchase_orders.router,
         scan.router,
         stock.router,
+        supply_analytics.router,
         transfers.router,
         webhooks.router,
     )

@@ -1,7 +1,7 @@
 """Key figures of stock: turnover, days of cover, gross margin return on investment, carrying cost; pure.
 
-Money is in one currency, in whatever unit; quantities in base units. A figure that has no meaning (nothing sold, nothing
-in stock) is None, never zero or infinite.
+Money is in one currency, in whatever unit; quantities in base units. A figure that has no meaning (nothing sold,
+nothing in stock) is None, never zero or infinite.
 """
 
 from __future__ import annotations

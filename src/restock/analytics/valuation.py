@@ -4,7 +4,8 @@ The value of a product is kept in minor units of money. Each flow is rounded onc
 the value is the sum of the flows: opening + flows = closing holds to the cent by construction.
 
 Rules that accounting leaves open:
-- returns and found stock come in at the average of what is there, or at the last cost where nothing is;
+- returns and found stock come in at the average of what is there, or at the last cost where nothing is; before any
+  receipt, at the cost that was booked with them;
 - what is sold below zero goes out at the last cost; the next receipt settles it; the difference is a cost adjustment;
 - a receipt that is taken back takes out the newest layers first.
 """
@@ -109,7 +110,8 @@ class Pool:
         """Begin with nothing."""
         self._method = method
         self._layers: deque[_Layer] = deque()
-        self._last_cost = (0, 1)
+        # Minor units of money for so many scaled units; nothing until any cost is known.
+        self._last_cost: tuple[int, int] | None = None
 
     @property
     def quantity(self) -> int:
@@ -129,6 +131,8 @@ class Pool:
     def apply(self, event: StockEvent) -> list[ValuedFlow]:
         """Bring the stock forward by an event, and return what changed its value: the event, and what it settles."""
         before = self.value
+        if self._last_cost is None and event.unit_cost is not None:
+            self._last_cost = (event.unit_cost, event.scale)
         if event.quantity > 0:
             value = self._worth(event)
             adjustment = self._take_in(event.quantity, value, since=event.occurred_at)
@@ -157,7 +161,8 @@ class Pool:
         return self._at_last_cost(event.quantity)
 
     def _at_last_cost(self, quantity: int) -> int:
-        return divide_half_even(quantity * self._last_cost[0], self._last_cost[1])
+        cost, units = self._last_cost or (0, 1)
+        return divide_half_even(quantity * cost, units)
 
     def _take_in(self, quantity: int, value: int, *, since: datetime) -> int:
         """Add a layer, settling what was sold below zero, and return what that adjusts."""
