@@ -56,8 +56,8 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
         token = issue_token(secured, "bench", role=Role.SERVICE)
         headers = {"authorization": f"Bearer {token}"}
         with (
-            _running(FORECAST_SERVICE, secured, scratch=Path(scratch)) as forecast_address,
-            _running(BARE_SERVICE, secured, scratch=Path(scratch)) as bare_address,
+            running_service(FORECAST_SERVICE, secured, scratch=Path(scratch)) as forecast_address,
+            running_service(BARE_SERVICE, secured, scratch=Path(scratch)) as bare_address,
         ):
             reply = client.post(f"{forecast_address}/forecast", json=request, headers=headers).raise_for_status()
             echoed = {"payload": reply.json()}
@@ -68,8 +68,8 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
             def echo() -> None:
                 client.post(f"{bare_address}/echo", json=echoed).raise_for_status()
 
-            seconds = _take_turns((forecast, echo), n_requests=n_requests)
-    inside = _take_turns((forecast_once,), n_requests=n_requests)[0]
+            seconds = take_turns((forecast, echo), n_requests=n_requests)
+    inside = take_turns((forecast_once,), n_requests=n_requests)[0]
     replied = reply.json()
     return {
         "model_version": replied["model"]["version"],
@@ -77,9 +77,9 @@ def measure_forecast_latency(settings: Settings, *, n_requests: int = 1_000) -> 
         "horizon": len(replied["periods"]),
         "reply_bytes": len(reply.content),
         "n_requests": n_requests,
-        **_percentiles("forecast", seconds[0]),
-        **_percentiles("bare", seconds[1]),
-        **_percentiles("in_process", inside),
+        **percentiles("forecast", seconds[0]),
+        **percentiles("bare", seconds[1]),
+        **percentiles("in_process", inside),
         "ratio_p50": round(float(np.median(seconds[0]) / np.median(seconds[1])), 2),
     }
 
@@ -104,7 +104,7 @@ def _in_process(settings: Settings) -> tuple[Callable[[], object], dict[str, Any
     return forecast_once, {"sku": sku, "location": location, "quantiles": list(_QUANTILES)}
 
 
-def _take_turns(calls: tuple[Callable[[], object], ...], *, n_requests: int) -> list[FloatArray]:
+def take_turns(calls: tuple[Callable[[], object], ...], *, n_requests: int) -> list[FloatArray]:
     """Return the seconds of each call of each kind, called in alternating blocks."""
     for call in calls:
         for _ in range(max(n_requests // 10, 1)):
@@ -119,22 +119,40 @@ def _take_turns(calls: tuple[Callable[[], object], ...], *, n_requests: int) -> 
     return [np.array(taken) for taken in seconds]
 
 
-def _percentiles(name: str, seconds: FloatArray) -> dict[str, float]:
+def percentiles(name: str, seconds: FloatArray) -> dict[str, float]:
+    """Return p50 and p99 of seconds as milliseconds, under names that begin with `name`."""
     p50, p99 = np.percentile(seconds * 1e3, [50, 99])
     return {f"{name}_p50_ms": round(float(p50), 2), f"{name}_p99_ms": round(float(p99), 2)}
 
 
 @contextmanager
-def _running(service: str, settings: Settings, *, scratch: Path) -> Iterator[str]:
+def running_service(service: str, settings: Settings, *, scratch: Path) -> Iterator[str]:
     """Yield the address of a service that is ready, and stop it afterwards."""
     port = _free_port()
+    environment = service_environment(settings, service, port=port)
+    command = service_command(service, host="127.0.0.1", port=port)
+    with _serving(command, port, scratch=scratch, environment=environment) as address:
+        yield address
+
+
+@contextmanager
+def running_command(command: list[str], *, scratch: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Yield the address of a server that takes --host and --port and answers /readyz, and stop it afterwards."""
+    port = _free_port()
+    with _serving(
+        [*command, "--host", "127.0.0.1", "--port", str(port)], port, scratch=scratch, environment=environment
+    ) as address:
+        yield address
+
+
+@contextmanager
+def _serving(command: list[str], port: int, *, scratch: Path, environment: dict[str, str]) -> Iterator[str]:
     record, log = scratch / f"{port}.json", scratch / f"{port}.log"
     process = start_process(
-        service_command(service, host="127.0.0.1", port=port),
+        command,
         record=record,
         log=log,
-        environment=service_environment(settings, service, port=port)
-        | {"BENTOML_HOME": str(scratch / f"bentoml-{port}")},
+        environment=environment | {"BENTOML_HOME": str(scratch / f"bentoml-{port}")},
         folder=find_services(),
     )
     try:

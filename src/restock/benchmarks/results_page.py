@@ -106,6 +106,16 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
         rows.append(["the forecast inside `/forecast`, p50", f"{forecast['in_process_p50_ms']:.2f} ms", "-", "-"])
     for database, posting in figures.get("ledger", {}).items():
         rows += _posting_rows(_DATABASES[database], posting)
+    if posting := figures.get("posting"):
+        rows.append(
+            [
+                "one sale booked through `/api/v1/movements` on SQLite: p50 (p99)",
+                f"{posting['post_p50_ms']:.2f} ms ({posting['post_p99_ms']:.2f} ms)",
+                "bare FastAPI endpoint, the same rows by SQL: "
+                f"{posting['bare_p50_ms']:.2f} ms ({posting['bare_p99_ms']:.2f} ms)",
+                f"{posting['ratio_p50']:.2f} x the time",
+            ]
+        )
     if repro := figures.get("no_op_repro"):
         rows.append(["`dvc repro` with nothing to do", f"{repro['seconds_median_of_5']:.2f} s", "-", "-"])
     return rows

@@ -75,6 +75,7 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     from restock.benchmarks.feature_speed import measure_feature_speed
     from restock.benchmarks.forecast_latency import measure_forecast_latency
     from restock.benchmarks.ledger_posting import measure_posting
+    from restock.benchmarks.posting_latency import measure_posting_latency
     from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
     from restock.pipeline.train import MODEL_FOLDER, candidate_folder
 
@@ -90,6 +91,7 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     figures["forecast"] = measure_forecast_latency(settings, n_requests=n_requests)
     messages.print("ledger …")
     figures["ledger"] = measure_posting()
+    figures["posting"] = measure_posting_latency(settings, n_requests=n_requests)
     messages.print("features …")
     timed = panel if data is None else _read_panel(data, params)
     figures["features"] = measure_feature_speed(timed, params.features)
