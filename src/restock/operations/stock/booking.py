@@ -104,10 +104,13 @@ def book(connection: Connection, draft: Draft, write: Write) -> dict[str, Any]:
         InsufficientStockError: there is not so much.
         VersionConflictError: a balance has changed since it was seen.
     """
-    reply = write_once(
-        connection, write, lambda: _post(connection, build_movement(connection, draft, now=write.now), write)
-    )
-    return complete_reply(connection, reply)
+
+    def perform() -> dict[str, Any]:
+        known = read_booking_facts(connection, (line.sku for line in draft.lines))
+        movement = build_movement(connection, draft, now=write.now, known=known)
+        return _post(connection, movement, write, products=known.products)
+
+    return complete_reply(connection, write_once(connection, write, perform))
 
 
 def complete_reply(connection: Connection, reply: dict[str, Any]) -> dict[str, Any]:
@@ -267,13 +270,17 @@ def require_past(occurred_at: datetime, *, now: datetime) -> None:
         )
 
 
-def _post(connection: Connection, movement: Movement, write: Write) -> dict[str, Any]:
+def _post(
+    connection: Connection, movement: Movement, write: Write, *, products: Mapping[str, ProductFacts] | None = None
+) -> dict[str, Any]:
     posted = post_part(connection, movement, write)
     return {
         "movement": posted.reply["movement"],
         "kind": movement.kind.value,
         "occurred_at_utc": movement.occurred_at.isoformat(),
-        "lines": describe_changes(connection, movement, posted.balances),
+        "lines": describe_changes(connection, movement, posted.balances)
+        if products is None
+        else describe_lines(movement, posted.balances, products=products),
     }
 
 
