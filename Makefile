@@ -30,8 +30,8 @@ demo: setup ## the main job end to end: ingest, train, promote, serve, forecast 
 
 .PHONY: test
 test: setup ## the tests (under 15 minutes on 2 cores)
-	@echo "pytest: all but the tests marked real or long"
-	@$(BIN)/python -m pytest -m "not real and not long"
+	@echo "pytest: all but the tests marked real or long, in two processes"
+	@$(BIN)/python -m pytest -m "not real and not long" --numprocesses 2 --dist loadfile
 
 .PHONY: test-all
 test-all: test test-real ## the tests, then those with the real parts (servers, brokers, browsers)
