@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from restock.errors import InsufficientHistoryError
 from restock.params import FamilyName, Params, merge_values, parse_params
@@ -17,6 +18,10 @@ Score = dict[str, float]
 Advance = Callable[[int, int], None]
 # Shows one step of the work: a function of (done, total) for as long as the step takes.
 ShowProgress = Callable[[str], AbstractContextManager[Advance]]
+
+# A whole panel at once, where every series sees its peers: not a family that can be served a single series.
+CROSS_SECTION: Final = "cross_section"
+Contender = FamilyName | Literal["cross_section"]
 
 BASELINE: FamilyName = "seasonal_naive"
 
@@ -35,11 +40,11 @@ class FamilyRace:
     scores: dict[str, Score]
     seconds: dict[str, float]
     skipped: dict[str, str]
-    best: FamilyName
+    best: Contender
 
 
 def race_families(
-    families: Sequence[FamilyName], back_test: Callable[[FamilyName], Score], *, by: Callable[[Score], float]
+    families: Sequence[Contender], back_test: Callable[[Contender], Score], *, by: Callable[[Score], float]
 ) -> FamilyRace:
     """Return the scores of all families and the best of those asked for; seasonal naive is always scored beside them.
 

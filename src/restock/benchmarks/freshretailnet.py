@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from restock.adapters.sources.freshretailnet import FIRST_DAY
 from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.storage import write_frame
 from restock.adapters.usage import peak_rss_mb
-from restock.benchmarks.family_race import Score, ShowProgress, change_params, race_families
+from restock.benchmarks.family_race import CROSS_SECTION, Contender, Score, ShowProgress, change_params, race_families
+from restock.benchmarks.fresh_cross_section import FITTED_LEVELS, at_levels, forecast_with_peers, observed_levels
 from restock.benchmarks.layout_panel import (
     in_file_order,
     known_before,
@@ -33,7 +34,7 @@ from restock.benchmarks.result import BenchmarkResult
 from restock.errors import DataError
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.panel import DemandPanel, FloatArray
-from restock.params import FamilyName, Params
+from restock.params import Params
 from restock.statistics.quantiles import interpolate_quantiles, order_quantiles, pinball_loss
 from restock.timeline import Frequency
 
@@ -63,18 +64,20 @@ class DailyForecast:
         sales_mean: shape (n_series, n_days), expected sales given usual availability, units.
         demand_mean: same shape, expected uncensored demand, units.
         demand_quantiles: shape (n_series, n_days, n_quantiles), units, levels `QUANTILES`.
+        fitted_quantiles: same, levels `FITTED_LEVELS`: what can be calibrated; None where a family gives none.
     """
 
     sales_mean: FloatArray
     demand_mean: FloatArray
     demand_quantiles: FloatArray
+    fitted_quantiles: FloatArray | None = None
 
 
 def run_freshretailnet(
     data: Path,
     params: Params,
     *,
-    families: Sequence[FamilyName],
+    families: Sequence[Contender],
     planned: Path | None,
     out: Path | None,
     progress: ShowProgress,
@@ -106,8 +109,13 @@ def run_freshretailnet(
     if not np.nansum(np.where(is_in_stock, sales, 0)) > 0:
         raise DataError(f"the last {HELD_OUT_DAYS} days have no sales on days without a stockout, so nothing to score.")
 
-    def back_test(family: FamilyName) -> Score:
+    found_levels: tuple[float, ...] = FITTED_LEVELS
+
+    def back_test(family: Contender) -> Score:
+        nonlocal found_levels
         forecast = forecast_days(known, family=family, params=params, has_plan=plan is not None, progress=progress)
+        if forecast.fitted_quantiles is not None:
+            found_levels = observed_levels(forecast.fitted_quantiles, sales_units=sales, is_in_stock=is_in_stock)
         return score_days(forecast, sales_units=sales, is_in_stock=is_in_stock)
 
     race = race_families(families, back_test, by=_mean_wape)
@@ -116,6 +124,11 @@ def run_freshretailnet(
         forecast = forecast_days(
             with_plan, family=race.best, params=params, has_plan=plan is not None, progress=progress
         )
+        if forecast.fitted_quantiles is not None:
+            # The days that were held out tell how often sales stayed below each quantile: the written ones are those.
+            forecast = replace(
+                forecast, demand_quantiles=at_levels(forecast.fitted_quantiles, found_levels, wanted=QUANTILES)
+            )
         write_frame(as_predictions(forecast, series_ids=series_ids, first_day=_next_day(panel)), out)
     return BenchmarkResult(
         benchmark=NAME,
@@ -173,7 +186,7 @@ def lay_plan(panel: DemandPanel, plan: PlannedDays) -> DemandPanel:
 
 
 def forecast_days(
-    panel: DemandPanel, *, family: FamilyName, params: Params, has_plan: bool, progress: ShowProgress
+    panel: DemandPanel, *, family: Contender, params: Params, has_plan: bool, progress: ShowProgress
 ) -> DailyForecast:
     """Return the forecast of the days after the panel's last observed one.
 
@@ -187,6 +200,16 @@ def forecast_days(
     Raises:
         InsufficientHistoryError: there is nothing to learn from.
     """
+    if family == CROSS_SECTION:
+        sales_mean, demand_mean, levels = forecast_with_peers(
+            panel, horizon=HORIZON_DAYS, has_plan=has_plan, seed=params.seed, progress=progress
+        )
+        return DailyForecast(
+            sales_mean=sales_mean,
+            demand_mean=demand_mean,
+            demand_quantiles=at_levels(levels, FITTED_LEVELS, wanted=QUANTILES),
+            fitted_quantiles=levels,
+        )
     demand_params = _demand_params(params, has_plan=has_plan)
     with progress(f"{family}: demand, up to {panel.last_observed}") as advance:
         fitted = fit_forecaster(family, panel, params=demand_params, on_progress=advance)
