@@ -19,9 +19,10 @@ Advance = Callable[[int, int], None]
 # Shows one step of the work: a function of (done, total) for as long as the step takes.
 ShowProgress = Callable[[str], AbstractContextManager[Advance]]
 
-# A whole panel at once, where every series sees its peers: not a family that can be served a single series.
+# Whole panels at once, where every series sees its peers: not families that can be served a single series.
 CROSS_SECTION: Final = "cross_section"
-Contender = FamilyName | Literal["cross_section"]
+SHRUNKEN_LEVELS: Final = "shrunken_levels"
+Contender = FamilyName | Literal["cross_section", "shrunken_levels"]
 
 BASELINE: FamilyName = "seasonal_naive"
 

@@ -20,7 +20,15 @@ from restock.adapters.sources.freshretailnet import FIRST_DAY
 from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.storage import write_frame
 from restock.adapters.usage import peak_rss_mb
-from restock.benchmarks.family_race import CROSS_SECTION, Contender, Score, ShowProgress, change_params, race_families
+from restock.benchmarks.family_race import (
+    CROSS_SECTION,
+    SHRUNKEN_LEVELS,
+    Contender,
+    Score,
+    ShowProgress,
+    change_params,
+    race_families,
+)
 from restock.benchmarks.fresh_cross_section import FITTED_LEVELS, at_levels, forecast_with_peers, observed_levels
 from restock.benchmarks.layout_panel import (
     in_file_order,
@@ -31,7 +39,7 @@ from restock.benchmarks.layout_panel import (
 )
 from restock.benchmarks.planned_days import PlannedDays, read_planned_days
 from restock.benchmarks.result import BenchmarkResult
-from restock.errors import DataError
+from restock.errors import ConfigurationError, DataError
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.params import Params
@@ -210,6 +218,8 @@ def forecast_days(
             demand_quantiles=at_levels(levels, FITTED_LEVELS, wanted=QUANTILES),
             fitted_quantiles=levels,
         )
+    if family == SHRUNKEN_LEVELS:
+        raise ConfigurationError(f"{family} reads no stockouts or prices; name another of --families.")
     demand_params = _demand_params(params, has_plan=has_plan)
     with progress(f"{family}: demand, up to {panel.last_observed}") as advance:
         fitted = fit_forecaster(family, panel, params=demand_params, on_progress=advance)

@@ -17,14 +17,15 @@ from restock.adapters.sources.m5 import FILES
 from restock.adapters.sources.requests import SourceFormat
 from restock.adapters.storage import write_frame
 from restock.adapters.usage import peak_rss_mb
-from restock.benchmarks.family_race import Score, ShowProgress, change_params, race_families
+from restock.benchmarks.family_race import SHRUNKEN_LEVELS, Contender, Score, ShowProgress, change_params, race_families
 from restock.benchmarks.layout_panel import in_file_order, known_before, read_layout_columns, read_layout_panel
 from restock.benchmarks.result import BenchmarkResult
-from restock.errors import DataError
+from restock.errors import ConfigurationError, DataError
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.forecast import DemandForecast
 from restock.forecasting.panel import DemandPanel
-from restock.params import FamilyName, Params
+from restock.forecasting.shrunken_levels import count_quantiles, forecast_levels
+from restock.params import Params
 from restock.statistics.quantiles import pinball_loss
 from restock.timeline import Frequency
 
@@ -35,6 +36,10 @@ QUANTILES = (0.005, 0.025, 0.165, 0.25, 0.5, 0.75, 0.835, 0.975, 0.995)
 HORIZON_DAYS = 28
 HELD_OUT_DAYS = 28
 BASELINE_DAYS = 28
+# Below it the ratio of variance to mean is noise, units per day.
+_SMALLEST_MEAN_UNITS = 0.02
+# Days that the dispersion of a store's department is worth beside a series' own.
+_DISPERSION_PRIOR_DAYS = 10.0
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +54,8 @@ class WalmartSeries:
         last_day: number of the last observed day, such as 1941.
         weights: shape (n_series,), each series' share of the dollar sales, `weight_level12`.
         scales: shape (n_series,), units squared, `rmsse_scale_d1_d1941_approx`.
+        groups: columns `store_department`, `item` and `item_state`, codes from 0, one row a series.
+        is_snap: shape (n_store_departments, n_days): food stamps are paid out in its state; coming days too.
     """
 
     panel: DemandPanel
@@ -56,13 +63,15 @@ class WalmartSeries:
     last_day: int
     weights: Floats
     scales: Floats
+    groups: pl.DataFrame
+    is_snap: NDArray[np.bool_]
 
 
 def run_m5(
     data: Path,
     params: Params,
     *,
-    families: Sequence[FamilyName],
+    families: Sequence[Contender],
     out: Path | None,
     quantiles_out: Path | None,
     progress: ShowProgress,
@@ -90,8 +99,12 @@ def run_m5(
     known = known_before(panel, held_out_days=HELD_OUT_DAYS, has_plan=True)
     sold = _sold(panel)[:, known.observed_periods :]
 
-    def forecast(family: FamilyName, history: DemandPanel) -> DemandForecast:
+    def forecast(family: Contender, history: DemandPanel) -> DemandForecast:
         with progress(f"{family}: up to {history.last_observed}") as advance:
+            if family == SHRUNKEN_LEVELS:
+                return forecast_walmart(walmart, history)
+            if family == "cross_section":
+                raise ConfigurationError(f"m5 has too few days for {family}; name another of --families.")
             fitted = fit_forecaster(family, history, params=own_params, on_progress=advance)
             return fitted.forecast(history, horizon=HORIZON_DAYS)
 
@@ -103,7 +116,7 @@ def run_m5(
             )
         return found
 
-    def back_test(family: FamilyName) -> Score:
+    def back_test(family: Contender) -> Score:
         made = forecast(family, known)
         return score(made.mean_units.astype(np.float64), made.quantile_units.astype(np.float64))
 
@@ -194,11 +207,19 @@ def read_walmart(data: Path, params: Params) -> WalmartSeries:
     """
     panel = read_layout_panel(data, params, source_format=SourceFormat.M5)
     figures = ["weight_level12", "rmsse_scale_d1_d1941_approx"]
-    series = read_layout_columns(data / "series.parquet", ["id", "item_id", "store_id", *figures])
+    series = read_layout_columns(
+        data / "series.parquet", ["id", "item_id", "store_id", "dept_id", "state_id", *figures]
+    )
     weights, scales = (series[name].cast(pl.Float64).to_numpy() for name in figures)
     if scales.min() <= 0:
         raise DataError(f"series.parquet: column {figures[1]!r} holds {scales.min()}, expected values above 0.")
     names = series.select(sku="item_id", location="store_id")
+    groups = series.select(
+        store_department=_code("store_id", "dept_id"),
+        item=_code("item_id"),
+        item_state=_code("item_id", "state_id"),
+        state="state_id",
+    )
     panel = in_file_order(panel, names, file="series.parquet")
     days = [
         int(name.removeprefix("d_"))
@@ -212,7 +233,47 @@ def read_walmart(data: Path, params: Params) -> WalmartSeries:
         last_day=last_day,
         weights=weights,
         scales=scales,
+        groups=groups,
+        is_snap=_read_snap_days(data, groups, last_day=last_day, n_days=panel.observed_periods + HORIZON_DAYS),
     )
+
+
+def forecast_walmart(walmart: WalmartSeries, history: DemandPanel) -> DemandForecast:
+    """Return shrunken levels times day factors, with negative binomial quantiles, after the last day of `history`."""
+    sold, groups = _sold(history), walmart.groups
+    n_days = sold.shape[1]
+    store_department, item, peers = (
+        groups[name].to_numpy().astype(np.intp) for name in ("store_department", "item", "item_state")
+    )
+    first = history.start.weekday()
+    mean = forecast_levels(
+        sold,
+        n_ahead=HORIZON_DAYS,
+        weekdays=(first + np.arange(n_days + HORIZON_DAYS)) % 7,
+        is_event=walmart.is_snap[:, : n_days + HORIZON_DAYS],
+        groups=store_department,
+        items=item,
+        peers=peers,
+    )
+    ratio = sold.var(axis=1) / np.maximum(sold.mean(axis=1), _SMALLEST_MEAN_UNITS)
+    of_group = (np.bincount(store_department, ratio) / np.bincount(store_department))[store_department]
+    dispersion = (n_days * ratio + _DISPERSION_PRIOR_DAYS * of_group) / (n_days + _DISPERSION_PRIOR_DAYS)
+    return DemandForecast(
+        series=history.series.select("sku", "location"),
+        cutoff=history.last_observed,
+        dates=tuple(history.date_of(n_days + ahead) for ahead in range(HORIZON_DAYS)),
+        quantiles=QUANTILES,
+        quantile_units=count_quantiles(mean, dispersion, quantiles=QUANTILES).astype(np.float32),
+        mean_units=mean.astype(np.float32),
+    )
+
+
+def _read_snap_days(data: Path, groups: pl.DataFrame, *, last_day: int, n_days: int) -> NDArray[np.bool_]:
+    """Return on which days food stamps are paid out for each store and department, up to the last day to forecast."""
+    wanted = [f"d_{day}" for day in range(last_day + HORIZON_DAYS - n_days + 1, last_day + HORIZON_DAYS + 1)]
+    calendar = pl.read_csv(data / "calendar.csv").filter(pl.col("d").is_in(wanted))
+    states = groups.group_by("store_department").agg(pl.col("state").first()).sort("store_department")["state"]
+    return np.stack([calendar[f"snap_{state}"].cast(pl.Int64).to_numpy() == 1 for state in states])
 
 
 def as_means(forecast: DemandForecast, walmart: WalmartSeries) -> pl.DataFrame:
@@ -229,6 +290,10 @@ def as_quantiles(forecast: DemandForecast, walmart: WalmartSeries) -> pl.DataFra
         "quantile": np.tile(np.array(forecast.quantiles), n_series),
     }
     return pl.DataFrame(keys | _day_columns(rows, walmart.last_day))
+
+
+def _code(*columns: str) -> pl.Expr:
+    return pl.struct(*columns).rank("dense") - 1
 
 
 def _day_columns(units: NDArray[np.float32], last_day: int) -> dict[str, NDArray[np.float32]]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 # The cross-section model sees a whole panel at once, which a benchmark has. On 50,000 series xgboost and the neural
 # family take minutes more and a random forest six: `--families` adds them.
-_DEFAULT_FAMILIES = ["cross_section"]
-_FAMILIES = (*get_args(FamilyName), "cross_section")
+_FRESHRETAILNET_FAMILIES = ["cross_section"]
+_M5_FAMILIES = ["shrunken_levels"]
+_FAMILIES = (*get_args(FamilyName), "cross_section", "shrunken_levels")
 
 _Data = Annotated[Path, typer.Option("--data", help="Folder with the data set in its compact layout.")]
 _Families = Annotated[
@@ -27,7 +28,8 @@ _Families = Annotated[
     typer.Option(
         "--families",
         help=f"Families to choose from, separated by commas or given again: {', '.join(_FAMILIES)}. "
-        f"One alone is taken as it is. Default: {','.join(_DEFAULT_FAMILIES)}.",
+        f"One alone is taken as it is. Default: {_FRESHRETAILNET_FAMILIES[0]} for freshretailnet, {_M5_FAMILIES[0]} "
+        "for m5.",
     ),
 ]
 _Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Default: the seed of params.yaml.")]
@@ -59,7 +61,7 @@ def freshretailnet(
     from restock.benchmarks.freshretailnet import run_freshretailnet
 
     settings, params = read_settings(), _read_params(seed)
-    chosen = parse_families(families)
+    chosen = parse_families(families, default=_FRESHRETAILNET_FAMILIES)
     _check_writable(out)
     result = run_freshretailnet(data, params, families=chosen, planned=planned, out=out, progress=show_progress)
     read = [data / name for name in FILES] + ([planned] if planned is not None else [])
@@ -82,19 +84,19 @@ def m5(
     from restock.benchmarks.m5 import run_m5
 
     settings, params = read_settings(), _read_params(seed)
-    chosen = parse_families(families)
+    chosen = parse_families(families, default=_M5_FAMILIES)
     _check_writable(out, quantiles)
     result = run_m5(data, params, families=chosen, out=out, quantiles_out=quantiles, progress=show_progress)
     _report(result, settings, params, files=[data / name for name in FILES], written=[out, quantiles])
 
 
-def parse_families(given: list[str] | None) -> list[Contender]:
+def parse_families(given: list[str] | None, *, default: list[str]) -> list[Contender]:
     """Return the families that an option names, in its order.
 
     Raises:
         ConfigurationError: one of them is not a family.
     """
-    names = [name for part in given or _DEFAULT_FAMILIES for name in part.replace(",", " ").split()]
+    names = [name for part in given or default for name in part.replace(",", " ").split()]
     unknown = [name for name in names if name not in _FAMILIES]
     if unknown or not names:
         raise ConfigurationError(f"families must be of {', '.join(_FAMILIES)}, got {', '.join(unknown) or 'none'}.")
