@@ -54,10 +54,10 @@ class CrossSectionSettings:
 
     horizon: int
     known_ahead: tuple[str, ...]
-    n_rows: int = 600_000
+    n_rows: int = 500_000
     step_periods: int = 1
-    n_rounds: int = 180
-    learning_rate: float = 0.07
+    n_rounds: int = 140
+    learning_rate: float = 0.09
     seed: int = 0
 
 
