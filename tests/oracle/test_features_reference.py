@@ -7,9 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from restock.forecasting.censoring import mask_censored
 from restock.forecasting.features import build_origin_features, season_names
 from restock.forecasting.group_levels import ATTRIBUTES, build_group_history, season_position
 from restock.forecasting.training_rows import RowPlaces, assemble_rows, row_feature_names
+
+# What is recovered has a reference of its own: test_usual_demand_reference.py.
+MASK_ALONE = {"recover_from_share": 1.0, "silence_probability": 1.0}
 
 
 def mean(values):
@@ -60,7 +64,7 @@ def reference_features(panel, row, t, params):
 
 @pytest.mark.parametrize("t", [0, 3, 27, 60, 119])
 def test_origin_features_equal_the_reference(t, make_panel, small_params):
-    panel, params = make_panel(n_series=6), small_params().features
+    panel, params = make_panel(n_series=6), small_params(features=MASK_ALONE).features
     features = build_origin_features(panel, params)
     for row in range(panel.n_series):
         expected = reference_features(panel, row, t, params)
@@ -73,7 +77,7 @@ def test_origin_features_equal_the_reference(t, make_panel, small_params):
 
 def test_group_levels_equal_the_reference(make_panel):
     panel = make_panel(n_series=6)
-    history = build_group_history(panel, max_stockout_share=0.0)
+    history = build_group_history(panel, mask_censored(panel, max_stockout_share=0.0))
     t = 60
     levels = history.at(t).levels["subcategory"]["S1"]
     members = [row for row in range(6) if panel.series["subcategory"][row] == "S1"]
