@@ -1,7 +1,8 @@
 """# Keep the forecast of every day
 
 An Airflow DAG, once a day just after midnight UTC, once it is switched on: forecasts every stored series with the served version, as known at
-the end of the day, and keeps it in `data/forecasts/demand_forecasting/as_of=<day>/` (table `quantile_forecast`).
+the end of the day, and keeps it in `data/forecasts/demand_forecasting/as_of=<day>/` (table `quantile_forecast`),
+with totals by region, category and location that add up (`total_forecast`).
 
 A day's partition holds nothing that was learned after it: neither sales nor a model trained on later ones. So days may
 be filled in later, in any order and again; the same day, data and versions give the same table:

@@ -15,6 +15,7 @@ from DVC's cache. Every family is a run in MLflow (experiment `demand_forecastin
 | Horizon | Periods to forecast. |
 | Families | Which to train. `seasonal_naive` always is: the others are measured against it. |
 | Cutoffs | Back-test windows. More make the comparison surer and the run longer. |
+| Tuning trials | Trials of a hyper-parameter search of each chosen family before it is trained; 0 is none. Better values go into the run's own params, not into the checkout's. |
 | More params | Any param of `params.yaml`, such as `families.xgboost.n_rounds=300`; its comments and `restock params` list them. |
 
 Nothing is served by a training: promote its candidate with `promote_model`.
@@ -23,6 +24,8 @@ Nothing is served by a training: promote its candidate with `promote_model`.
 
 - `prepare`: a value of the form is out of bounds (the message names the param), or nothing was ingested yet.
 - `validate`, `refresh_history`: see `ingest_sales`. The latter keeps up the history that the services forecast from.
+- `tune`: too little history before the back-test for three more windows is the usual reason; ask for fewer Cutoffs, or
+  for 0 trials. A try after one that was cut off goes on with the trials that it had.
 - A `train.<family>`: the line that begins with `error:` says why. Too little history for the horizon and the number of
   cutoffs is the usual one; ask for a shorter Horizon or fewer Cutoffs. A run that was killed for memory ends with exit code -9: train fewer rows
   (`forecasting.training_rows`).

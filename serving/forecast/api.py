@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from restock.operations.access import Scope
+from serving.forecast.explaining import ExplainReply, ExplainRequest
 from serving.forecast.requests import (
     ForecastBatchReply,
     ForecastBatchRequest,
@@ -36,6 +37,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         summary="Forecast one series whose history comes with the request.",
         request=ForecastHistoryRequest,
         reply=ForecastReply,
+        scope=Scope.FORECAST,
+    ),
+    Endpoint(
+        path="/explain",
+        summary="Say what the forecast of one stored series is made of, in units that add up to it.",
+        request=ExplainRequest,
+        reply=ExplainReply,
         scope=Scope.FORECAST,
     ),
 )

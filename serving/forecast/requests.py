@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from restock.operations.forecast import (
     LONGEST_HISTORY_PERIODS,
     ForecastAnswer,
-    PlannedPeriod,
     PostedSeries,
     SeriesRequest,
 )
+from restock.operations.planned_periods import PlannedPeriod
+from restock.operations.served_model import ServedModel
 from restock.tables import SALES
 from restock.timeline import Frequency
 
@@ -33,19 +34,19 @@ Number = Annotated[float, Field(ge=0, le=_HIGHEST_NUMBER)]
 Day = Annotated[date, Field(ge=date(1970, 1, 1), le=date(2999, 12, 31))]
 
 
-class _Request(BaseModel):
+class RequestPart(BaseModel):
     """A part of a request: unknown fields, NaN and infinity are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class _Reply(BaseModel):
+class ReplyPart(BaseModel):
     """A part of a reply."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Planned(_Request):
+class Planned(RequestPart):
     """What is known ahead about one period; leave out what is not known."""
 
     date: Day = Field(description="First day of the period; one of the forecast periods.", examples=["2024-07-01"])
@@ -61,22 +62,27 @@ class Planned(_Request):
         return PlannedPeriod(date=self.date, unit_price=self.unit_price, is_promoted=self.is_promoted)
 
 
-_Planned = Annotated[
+PlannedPeriods = Annotated[
     tuple[Planned, ...],
     Field(max_length=_LONGEST_HORIZON, description="What is known ahead, one entry a period, in any order."),
 ]
 
 
-class _Asked(_Request):
-    """What every request may ask for."""
-
-    horizon: int | None = Field(
-        default=None,
+Horizon = Annotated[
+    int | None,
+    Field(
         ge=1,
         le=_LONGEST_HORIZON,
         description="Periods to forecast after the last one of the history. Left out: as many as the model gives.",
         examples=[14],
-    )
+    ),
+]
+
+
+class _Asked(RequestPart):
+    """What every request may ask for."""
+
+    horizon: Horizon = None
     quantiles: tuple[float, ...] = Field(
         default=_DEFAULT_QUANTILES,
         min_length=1,
@@ -105,7 +111,7 @@ class ForecastRequest(_Asked):
 
     sku: Name = Field(description="The article, as in table sales.", examples=["SKU-0001"])
     location: Name = Field(description="Where it is sold, as in table sales.", examples=["STORE-1"])
-    planned: _Planned = ()
+    planned: PlannedPeriods = ()
 
     def to_series(self) -> tuple[SeriesRequest, ...]:
         """Return the one series as the operations take it."""
@@ -113,12 +119,12 @@ class ForecastRequest(_Asked):
         return (SeriesRequest(sku=self.sku, location=self.location, planned=planned),)
 
 
-class BatchSeries(_Request):
+class BatchSeries(RequestPart):
     """One series of a batch."""
 
     sku: Name = Field(description="The article, as in table sales.", examples=["SKU-0001"])
     location: Name = Field(description="Where it is sold, as in table sales.", examples=["STORE-1"])
-    planned: _Planned = ()
+    planned: PlannedPeriods = ()
 
 
 class ForecastBatchRequest(_Asked):
@@ -152,7 +158,7 @@ class ForecastBatchRequest(_Asked):
         )
 
 
-class HistoryRow(_Request):
+class HistoryRow(RequestPart):
     """What was sold in one period."""
 
     date: Day = Field(description="First day of the period.", examples=["2024-06-01"])
@@ -163,6 +169,13 @@ class HistoryRow(_Request):
     is_promoted: bool = Field(default=False, description="Whether a promotion ran in the period.")
     stockout_share: float | None = Field(
         default=None, ge=0, le=1, description="Share of the period without stock, 0-1; left out: unknown."
+    )
+    in_stock_demand_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the period's usual demand that falls into its time with stock, 0-1; left out: demand "
+        "counts as spread evenly over the period.",
     )
 
 
@@ -200,7 +213,7 @@ class ForecastHistoryRequest(_Asked):
     category_path: Annotated[str, Field(max_length=500)] = Field(
         default="", description="Categories from broad to narrow, joined by ' > '.", examples=["Dairy > Milk"]
     )
-    planned: _Planned = ()
+    planned: PlannedPeriods = ()
 
     @model_validator(mode="after")
     def _check_dates(self) -> Self:
@@ -221,6 +234,7 @@ class ForecastHistoryRequest(_Asked):
                 "unit_price": [row.unit_price for row in rows],
                 "is_promoted": [row.is_promoted for row in rows],
                 "stockout_share": [row.stockout_share for row in rows],
+                "in_stock_demand_share": [row.in_stock_demand_share for row in rows],
             },
             schema=SALES.polars_schema,
         )
@@ -237,7 +251,7 @@ class ForecastHistoryRequest(_Asked):
         return hashlib.sha256(self.model_dump_json(include={"history"}).encode()).hexdigest()
 
 
-class ModelReply(_Reply):
+class ModelReply(ReplyPart):
     """Which model made a forecast."""
 
     type: str = Field(description="Folder of the model under models/.", examples=["demand_forecasting"])
@@ -247,7 +261,7 @@ class ModelReply(_Reply):
     training_data_hash: str = Field(description="Hash of the data that the model was trained on.")
 
 
-class PeriodForecast(_Reply):
+class PeriodForecast(ReplyPart):
     """Demand in one period."""
 
     date: Day = Field(description="First day of the period.", examples=["2024-07-01"])
@@ -258,7 +272,7 @@ class PeriodForecast(_Reply):
     )
 
 
-class SeriesForecast(_Reply):
+class SeriesForecast(ReplyPart):
     """The forecast of one series."""
 
     sku: str = Field(description="The article.", examples=["SKU-0001"])
@@ -270,7 +284,7 @@ class SeriesForecast(_Reply):
     )
 
 
-class _Traced(_Reply):
+class _Traced(ReplyPart):
     """What makes a reply traceable: model, cutoff and data."""
 
     model: ModelReply = Field(description="Which model made it.")
@@ -306,17 +320,22 @@ def reply_of_many(answer: ForecastAnswer) -> ForecastBatchReply:
     return ForecastBatchReply.model_construct(**_traced(answer), forecasts=forecasts)
 
 
+def model_reply(model: ServedModel) -> ModelReply:
+    """Return which model it was."""
+    return ModelReply.model_construct(
+        type=model.model_type,
+        version=model.version,
+        family=model.family,
+        training_cutoff=model.training_cutoff,
+        training_data_hash=model.training_data_hash,
+    )
+
+
 # model_construct: these values are our own, and checking hundreds of floats again would be most of a reply's time.
 def _traced(answer: ForecastAnswer) -> dict[str, Any]:
     model, forecast = answer.model, answer.forecast
     return {
-        "model": ModelReply.model_construct(
-            type=model.model_type,
-            version=model.version,
-            family=model.family,
-            training_cutoff=model.training_cutoff,
-            training_data_hash=model.training_data_hash,
-        ),
+        "model": model_reply(model),
         "cutoff": forecast.cutoff,
         "data_hash": answer.data_hash,
         "frequency": model.frequency,

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from restock.adapters.bento_server import SUPERVISOR_VARIABLE
 from restock.adapters.registry import ModelType
 from restock.errors import NotReadyError, RestockError
+from restock.operations.explain_forecast import explain_stored
 from restock.operations.forecast import forecast_posted, forecast_stored
 from restock.operations.hot_swap import HotSwap, Loaded, Refusal, Watcher
 from restock.operations.identity.verifier import open_verifier
@@ -31,6 +32,7 @@ from restock.operations.stored_history import HistoryIdentity, StoredHistory, fi
 from restock.settings import Settings, read_settings
 from serving.asgi import Gateway, Readiness, ServiceFrame
 from serving.forecast.api import ENDPOINTS, describe_api
+from serving.forecast.explaining import ExplainReply, ExplainRequest, reply_of_explanation
 from serving.forecast.requests import (
     ForecastBatchReply,
     ForecastBatchRequest,
@@ -152,6 +154,20 @@ class ForecastService:
                     quantiles=request.quantiles,
                     data_hash=request.data_hash(),
                     now=datetime.now(UTC),
+                )
+            )
+        )
+
+    @bentoml.api(route="/explain")  # type: ignore[untyped-decorator]
+    def explain(self, request: ExplainRequest, /) -> ExplainReply:
+        """Say what the forecast of one stored series is made of."""
+        return _answered(
+            lambda: reply_of_explanation(
+                explain_stored(
+                    self._model.current(),
+                    self._history.current(),
+                    series=request.to_series(),
+                    horizon=request.horizon,
                 )
             )
         )

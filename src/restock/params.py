@@ -15,7 +15,9 @@ from restock.timeline import Frequency
 PARAMS_FILE = "params.yaml"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-FamilyName = Literal["seasonal_naive", "random_forest", "xgboost", "neural"]
+FamilyName = Literal["seasonal_naive", "statistical", "random_forest", "xgboost", "neural"]
+# What can be promoted: a family, or what stage `combine` makes of them.
+ModelName = Literal["seasonal_naive", "statistical", "random_forest", "xgboost", "neural", "ensemble"]
 
 
 class Section(BaseModel):
@@ -50,6 +52,14 @@ class FeatureParams(Section):
     )
     max_stockout_share: Share = Field(
         description="A period with a larger known share of it without stock is masked as censored."
+    )
+    recover_from_share: Share = Field(
+        description="In-stock share of a censored period's usual demand from which the rest of it is recovered; "
+        "1 recovers nothing."
+    )
+    silence_probability: Share = Field(
+        description="Probability of an unflagged stockout from which a period without sales is masked as censored; "
+        "1 masks none."
     )
 
 
@@ -91,6 +101,13 @@ class SeasonalNaiveParams(Section):
     residual_periods: int = Field(ge=14, description="Periods of past errors that make the quantiles.")
 
 
+class StatisticalParams(Section):
+    """Exponential smoothing: by season, by theta where a series is short, by TSB where it is intermittent."""
+
+    history_periods: int = Field(ge=14, le=3_660, description="How far back the methods look, periods.")
+    seasonal_periods: int = Field(ge=2, description="Known periods below which a series has no season of its own.")
+
+
 class RandomForestParams(Section):
     """scikit-learn's random forest with quantiles from its leaves."""
 
@@ -110,6 +127,10 @@ class XGBoostParams(Section):
     subsample: Share = Field(gt=0, description="Share of rows per round.")
     colsample_bytree: Share = Field(gt=0, description="Share of features per tree.")
     tweedie_variance_power: float = Field(gt=1, lt=2, description="Tweedie power of the mean's objective.")
+    fitted_quantiles: int = Field(
+        ge=3, le=99, description="Levels that the trees are fitted for; those between are told by their neighbours."
+    )
+    half_life_periods: float = Field(gt=0, description="A target this much older counts half as much, periods.")
 
 
 class NeuralParams(Section):
@@ -129,9 +150,66 @@ class FamilyParams(Section):
     """One section a family."""
 
     seasonal_naive: SeasonalNaiveParams
+    statistical: StatisticalParams
     random_forest: RandomForestParams
     xgboost: XGBoostParams
     neural: NeuralParams
+
+
+class EnsembleParams(Section):
+    """How the families' forecasts are weighted, segment by segment."""
+
+    equal_weights_pull: float = Field(
+        ge=0, le=100, description="Pull towards equal weights, in shares of the loss per squared distance."
+    )
+    smallest_weight: Share = Field(lt=0.5, description="A family with a smaller weight is left out of a segment.")
+    smallest_segment_rows: int = Field(ge=1, description="Scored rows below which a segment has the weights of all.")
+
+
+class ColdStartParams(Section):
+    """How long a series is forecast by its attributes too."""
+
+    attribute_periods: float = Field(
+        gt=0, le=366, description="Known periods of its own that a series' attributes are worth."
+    )
+    young_periods: int = Field(ge=1, le=366, description="Known periods from which its own forecast stands alone.")
+
+
+class CalibrationParams(Section):
+    """How earlier back-test windows correct the quantiles and the mean."""
+
+    strength: Share = Field(description="Share of the correction of the levels that is made; 0 makes none.")
+    shrinkage_rows: float = Field(
+        ge=0, description="Weight of the wider group's correction: segment and horizon to segment to all series, rows."
+    )
+    horizon_bins: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        description="Last horizon of each bin but the last, periods, increasing; empty for one bin."
+    )
+    mean_strength: Share = Field(description="Share of the weakest window's bias that is taken out of the mean.")
+    mean_windows: int = Field(
+        ge=1, description="Windows that must all err to the same side before the mean is changed."
+    )
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> Self:
+        if list(self.horizon_bins) != sorted(set(self.horizon_bins)):
+            raise ValueError("horizon_bins must increase, without repeats")
+        return self
+
+
+class PathParams(Section):
+    """Sample paths: how demand hangs together across the horizon and between series."""
+
+    n_paths: int = Field(ge=50, le=10_000, description="Paths of every series where sums of demand are forecast.")
+    shrinkage_pairs: float = Field(
+        ge=0, description="Weight of all series' correlations in a segment's, pairs of periods."
+    )
+
+
+class ReconciliationParams(Section):
+    """The back-test of totals: added up from the series, beside forecast on their own and reconciled."""
+
+    family: FamilyName = Field(description="What forecasts totals on their own, to be compared with and reconciled.")
 
 
 class EvaluationParams(Section):
@@ -172,6 +250,11 @@ class Params(Section):
     forecasting: ForecastingParams
     backtest: BacktestParams
     families: FamilyParams
+    ensemble: EnsembleParams
+    cold_start: ColdStartParams
+    calibration: CalibrationParams
+    paths: PathParams
+    reconciliation: ReconciliationParams
     evaluation: EvaluationParams
     promotion: PromotionParams
     monitoring: MonitoringParams
@@ -241,3 +324,12 @@ def read_params(path: Path, *, profile: str | None = None) -> Params:
         ConfigurationError: see `read_param_values` and `parse_params`.
     """
     return parse_params(read_param_values(path, profile=profile), origin=str(path))
+
+
+def change_params(params: Params, changes: dict[str, object]) -> Params:
+    """Return `params` with `changes` laid over them, section by section.
+
+    Raises:
+        ConfigurationError: a change is unknown or out of bounds.
+    """
+    return parse_params(merge_values(params.model_dump(mode="json"), changes), origin="the changed params")

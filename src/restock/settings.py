@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -13,6 +14,8 @@ from restock.errors import ConfigurationError
 WORKSPACE_MARKS = ("params.yaml", "dvc.yaml")
 # In the workspace of a single run: a file that names its home, the workspace whose models and runs it shares.
 HOME_FILE = ".restock-home"
+# Where DVC runs queued experiments, under the folder that holds `.dvc`.
+_EXPERIMENTS_FOLDER = (".dvc", "tmp", "exps")
 
 
 def find_workspace(start: Path) -> Path:
@@ -21,6 +24,19 @@ def find_workspace(start: Path) -> Path:
         if all((folder / mark).is_file() for mark in WORKSPACE_MARKS):
             return folder
     return start
+
+
+def find_experiment_home(folder: Path) -> Path | None:
+    """Return the workspace whose queued experiment runs in `folder`; None where none does.
+
+    Example:
+        >>> find_experiment_home(Path("/shop/.dvc/tmp/exps/tmp1a2b")), find_experiment_home(Path("/shop/data"))
+        (PosixPath('/shop'), None)
+    """
+    for inner in (folder, *folder.parents):
+        if inner.parts[-3:] == _EXPERIMENTS_FOLDER:
+            return inner.parents[2]
+    return None
 
 
 class Settings(BaseSettings):
@@ -82,6 +98,9 @@ class Settings(BaseSettings):
     erp_allow_http: bool = Field(
         default=False, description="Talk to an ERP elsewhere without encryption; only on a network that is trusted."
     )
+    keras_backend: Literal["tensorflow", "torch"] = Field(
+        default="tensorflow", description="What trains the neural family; it is served by TensorFlow either way."
+    )
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Log level.")
 
     @cached_property
@@ -91,10 +110,14 @@ class Settings(BaseSettings):
 
     @cached_property
     def home(self) -> Path:
-        """The workspace that holds models, tokens and runs: this one, or the one that a run's workspace belongs to."""
+        """The workspace that holds models, tokens and runs: this one, or the one that a run's workspace belongs to.
+
+        An experiment that DVC took from its queue runs in a folder that is removed afterwards: its home is the
+        workspace that queued it, so that its MLflow runs stay.
+        """
         mark = self.root / HOME_FILE
         if not mark.is_file():
-            return self.root
+            return find_experiment_home(self.root) or self.root
         return (self.root / mark.read_text(encoding="utf-8").strip()).resolve()
 
     @property
@@ -136,10 +159,11 @@ def read_settings() -> Settings:
     """Return the settings in force.
 
     Raises:
-        ConfigurationError: a RESTOCK_* variable is out of bounds or of the wrong type.
+        ConfigurationError: a RESTOCK_* variable is out of bounds or of the wrong type, or names another workspace than
+            the one that DVC runs an experiment in.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         faults = "; ".join(
             f"RESTOCK_{str(f['loc'][0]).upper()}: {f['msg']} (got {f['input']!r})" for f in error.errors()
@@ -147,3 +171,10 @@ def read_settings() -> Settings:
         raise ConfigurationError(f"settings are not valid: {faults}") from error
     except SettingsError as error:
         raise ConfigurationError(f"settings are not valid: {error}. RESTOCK_OIDC_ROLES is JSON.") from error
+    here = Path.cwd()
+    if find_experiment_home(here) is not None and find_experiment_home(settings.root) is None:
+        raise ConfigurationError(
+            f"RESTOCK_WORKSPACE is {settings.root}, but DVC runs this experiment in {here} and looks for its results "
+            "there. Start the queue without it: env -u RESTOCK_WORKSPACE dvc queue start."
+        )
+    return settings

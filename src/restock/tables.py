@@ -51,6 +51,17 @@ SALES = Table(
             minimum=0,
             maximum=1,
         ),
+        Column(
+            name="in_stock_demand_share",
+            type=_NUMBER,
+            description="Share of the period's usual demand that falls into its time with stock; null means that "
+            "demand counts as spread evenly over the period.",
+            unit="share 0-1",
+            is_nullable=True,
+            is_optional=True,
+            minimum=0,
+            maximum=1,
+        ),
     ),
 )
 
@@ -388,6 +399,65 @@ DEMAND_DEPENDENCE = Table(
     ),
 )
 
+DEMAND_COMOVEMENT = Table(
+    name="demand_comovement",
+    description="How demands of two series move together because of what they share, per lag.",
+    key=("shared", "cutoff", "model_version", "lag"),
+    columns=(
+        Column(
+            name="shared",
+            type=_TEXT,
+            description="What the two series share: all (everything), region, category, location or sku.",
+            choices=("all", "region", "category", "location", "sku"),
+        ),
+        _CUTOFF,
+        _MODEL_VERSION,
+        Column(name="lag", type=_INTEGER, description="Periods between the two demands.", unit="periods", minimum=0),
+        Column(
+            name="rank_correlation",
+            type=_NUMBER,
+            description="Rank correlation, given their forecasts, that this and nothing else makes.",
+            minimum=-1,
+            maximum=1,
+        ),
+    ),
+)
+
+TOTAL_FORECAST = Table(
+    name="total_forecast",
+    description="Demand of many series together as a distribution: quantiles of summed paths, the sum of means beside.",
+    key=("level", "name", "cutoff", "date", "periods", "model_version", "quantile"),
+    columns=(
+        Column(
+            name="level",
+            type=_TEXT,
+            description="What is added up: all (everything), region, category or location.",
+            choices=("all", "region", "category", "location"),
+        ),
+        Column(name="name", type=_TEXT, description='Which one of the level; "all" for everything, "" for unknown.'),
+        _CUTOFF,
+        Column(name="date", type=_DATE, description="First day of the first period."),
+        Column(name="periods", type=_INTEGER, description="How many periods are added up.", unit="periods", minimum=1),
+        _MODEL_VERSION,
+        Column(name="quantile", type=_NUMBER, description="Probability level.", unit="share 0-1", minimum=0, maximum=1),
+        Column(
+            name="demand_units",
+            type=_NUMBER,
+            description="Demand that is not exceeded with this probability.",
+            unit="units in all the periods",
+            minimum=0,
+        ),
+        Column(
+            name="mean_demand_units",
+            type=_NUMBER,
+            description="Expected demand: the sum of the series' (the same on every quantile's row).",
+            unit="units in all the periods",
+            minimum=0,
+        ),
+    ),
+    orders=(ColumnOrder(earlier="cutoff", later="date"),),
+)
+
 PLAN = Table(
     name="plan",
     description="What to order, with its expected cost and its reasons.",
@@ -479,6 +549,8 @@ TABLES: dict[str, Table] = {
         STOCK,
         QUANTILE_FORECAST,
         DEMAND_DEPENDENCE,
+        DEMAND_COMOVEMENT,
+        TOTAL_FORECAST,
         PLAN,
         ALERTS,
         REJECTED,

@@ -66,10 +66,14 @@ def test_training_dag_has_the_graph_of_dvc_yaml(described, airflow_home):
         stage.name.replace("@", "."): sorted(name.replace("@", ".") for name in stage.upstream or ("prepare",))
         for stage in stages
     }
+    # What has params to search waits for the search, and the search for the features.
+    for name in ("train.xgboost", "train.random_forest"):
+        expected[name] = sorted([*expected[name], "tune"])
     tasks = described["dags"]["train_demand_forecasting"]["tasks"]
     assert {name: task["upstream"] for name, task in tasks.items()} == {
         "prepare": [],
         "refresh_history": ["prepare"],
+        "tune": ["features"],
         **expected,
     }
 

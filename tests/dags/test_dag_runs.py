@@ -9,6 +9,7 @@ import pytest
 
 from restock.adapters.registry import read_current, read_metadata
 from restock.adapters.storage import read_json
+from restock.params import read_params
 from tests.dags.conftest import LAST_DAY, write_sales
 
 TYPE = "demand_forecasting"
@@ -39,10 +40,14 @@ def test_train_runs_in_its_own_workspace_and_skips_what_was_not_chosen(done):
     home, results, _ = done
     tasks = results["train_demand_forecasting"]["tasks"]
     assert results["train_demand_forecasting"]["state"] == "success"
-    assert tasks["train.random_forest"] == "skipped"
+    assert tasks["train.random_forest"] == tasks["tune"] == "skipped"
     assert tasks["train.xgboost"] == tasks["evaluate"] == "success"
     (run,) = (home / ".runs").iterdir()
-    assert read_json(run / "data" / "reports" / "metrics.json")["families"].keys() == {"seasonal_naive", "xgboost"}
+    assert read_json(run / "data" / "reports" / "metrics.json")["families"].keys() == {
+        "seasonal_naive",
+        "xgboost",
+        "ensemble",
+    }
     assert not (home / "data" / "candidates").exists()
 
 
@@ -80,6 +85,41 @@ def test_monitor_forecast_with_too_little_to_judge_asks_for_nothing(done):
     _, results, _ = done
     tasks = results["monitor_forecast"]["tasks"]
     assert tasks == {"monitor": "success", "is_retraining_needed": "success", "request_retraining": "skipped"}
+
+
+def test_a_training_that_is_tuned_searches_and_trains_with_what_is_better(done, run_dags):
+    home, _, _ = done
+    before = (home / "params.yaml").read_bytes()
+    # Before the sales that the next test brings in. In force are so few rounds that nearly anything is better.
+    form = {
+        "families": ["xgboost"],
+        "cutoffs": 2,
+        "tune_trials": 4,
+        "changes": ["families.xgboost.n_rounds=2", "families.xgboost.learning_rate=0.03"],
+    }
+    results, log = run_dags(("train_demand_forecasting", form))
+    assert results[0]["state"] == "success", log[-4000:]
+    assert results[0]["tasks"]["tune"] == results[0]["tasks"]["train.xgboost"] == "success"
+    (run,) = (home / ".runs").glob("*/data/reports/tuning")
+    run = run.parents[2]
+    report = read_json(run / "data" / "reports" / "tuning" / "xgboost.json")
+    assert (report["trials"], report["is_applied"], report["in_force"]["n_rounds"]) == (4, True, 2)
+    trained = read_json(run / "data" / "candidates" / TYPE / "xgboost" / "training.json")
+    assert report["best"].items() <= trained["params"]["families"]["xgboost"].items()
+    # The run's own params only: those of the home stay.
+    assert read_params(run / "params.yaml").families.xgboost.n_rounds == report["best"]["n_rounds"]
+    assert (home / "params.yaml").read_bytes() == before
+    # The trials are runs in the home's MLflow, and lead back to this Airflow run.
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(TYPE)
+    (search,) = client.search_runs([experiment.experiment_id], filter_string="tags.`mlflow.runName` = 'tune xgboost'")
+    assert search.data.tags["restock.airflow_run"] == f"train_demand_forecasting/{results[0]['run']}"
+    trials = client.search_runs(
+        [experiment.experiment_id], filter_string=f"tags.`mlflow.parentRunId` = '{search.info.run_id}'"
+    )
+    assert len(trials) == 4
 
 
 def test_drift_and_bias_ask_for_retraining_and_raise_alerts(done, run_dags):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ def workspace(tmp_path_factory):
             values[section][key] = values[section][key] | value if isinstance(value, dict) else value
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     shutil.rmtree(folder / ".dvc")
-    (folder / ".gitignore").write_text("mlflow.db*\nmlartifacts/\n.dvcstore/\n", encoding="utf-8")
+    (folder / ".gitignore").write_text(
+        "mlflow.db*\nmlartifacts/\n.dvcstore/\ndata/tuning/\ndata/reports/tuning/\n", encoding="utf-8"
+    )
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "config", "core.analytics", "false")
@@ -64,6 +67,18 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def run_queue(folder: Path) -> str:
+    """Run the queued experiments to their end, as a person does, and return the queue's last word."""
+    run(folder, "env", "--unset", "RESTOCK_WORKSPACE", "dvc", "queue", "start")
+    deadline = time.monotonic() + 240
+    while True:
+        status = run(folder, "dvc", "queue", "status")
+        if "Queued" not in status and "Running" not in status:
+            return status
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+
+
 def commit(folder: Path, message: str) -> None:
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "-m", message)
@@ -71,11 +86,13 @@ def commit(folder: Path, message: str) -> None:
 
 def test_repro_leaves_a_candidate_with_metrics_beside_the_baseline(workspace):
     metrics = json.loads((workspace / "data/reports/metrics.json").read_text(encoding="utf-8"))
-    assert set(metrics["families"]) == {"seasonal_naive", "xgboost"}
+    assert set(metrics["families"]) == {"seasonal_naive", "xgboost", "ensemble"}
     assert {"pinball", "wape", "bias", "rmsse", "coverage_80"} <= set(metrics["families"]["xgboost"])
     assert metrics["families"]["xgboost"]["pinball"] < metrics["families"]["seasonal_naive"]["pinball"]
     candidate = json.loads((workspace / "data/reports/evaluation/candidate.json").read_text(encoding="utf-8"))
-    assert candidate["family"] == "xgboost"
+    assert candidate["family"] in ("xgboost", "ensemble")
+    assert metrics["windows"]["ensemble"]["n_windows"] == 2
+    assert (workspace / "data/combined/demand_forecasting/model/members/xgboost/model.ubj").is_file()
     assert (workspace / "data/candidates/demand_forecasting/xgboost/model/model.ubj").is_file()
 
 
@@ -88,6 +105,7 @@ def test_repro_again_runs_nothing_and_leaves_git_clean(workspace):
 def test_repro_with_the_same_seed_gives_the_same_metrics(workspace):
     before = (workspace / "data/reports/metrics.json").read_bytes()
     run(workspace, "dvc", "repro", "--force", "--single-item", "train@xgboost")
+    run(workspace, "dvc", "repro", "--force", "--single-item", "combine")
     run(workspace, "dvc", "repro", "--force", "--single-item", "evaluate")
     assert (workspace / "data/reports/metrics.json").read_bytes() == before
     run(workspace, "git", "checkout", "--", "dvc.lock")
@@ -103,7 +121,7 @@ def test_runs_are_tracked_as_a_parent_and_a_child_per_family(workspace):
     parents = [found for found in runs if "mlflow.parentRunId" not in found.data.tags]
     children = [found for found in runs if "mlflow.parentRunId" in found.data.tags]
     assert parents
-    assert {found.data.tags["restock.family"] for found in children} == {"seasonal_naive", "xgboost"}
+    assert {found.data.tags["restock.family"] for found in children} == {"seasonal_naive", "xgboost", "ensemble"}
     tracked = next(found for found in children if found.data.tags["restock.family"] == "xgboost")
     assert {"pinball/all", "wape/all", "duration_seconds", "peak_rss_mb"} <= set(tracked.data.metrics)
     assert tracked.data.params["families.xgboost.n_rounds"] == "8"
@@ -134,6 +152,60 @@ def test_experiment_changes_one_param_and_shows_in_the_diffs(workspace):
         shutil.rmtree(workspace / "plots-diff", ignore_errors=True)
         run(workspace, "git", "checkout", "--", ".")
         run(workspace, "dvc", "checkout", "--force")
+
+
+def test_tune_queues_its_best_trials_which_train_as_experiments_of_their_own(workspace):
+    before = (workspace / "params.yaml").read_bytes()
+    try:
+        # Given again, nothing is queued twice.
+        for _ in range(2):
+            tuned = run(workspace, "restock", "tune", "xgboost", "--trials", "3", "--queue", "1", "--json")
+        report = json.loads(tuned)["xgboost"]
+        (name,) = report["queued"]
+        waiting = run(workspace, "dvc", "queue", "status")
+        assert (waiting.count(name), waiting.count("Queued")) == (1, 1)
+        assert run_queue(workspace).count("Success") == 1
+        assert run(workspace, "git", "status", "--porcelain") == ""
+        assert (workspace / "params.yaml").read_bytes() == before
+        shown = json.loads(run(workspace, "dvc", "exp", "diff", "HEAD", name, "--json"))
+        changed = shown["params"]["params.yaml"]
+        searched = {key.rpartition(".")[2]: each["new"] for key, each in changed.items()}
+        assert searched.items() <= report["best"].items()
+        assert "families.xgboost.pinball" in shown["metrics"]["data/reports/metrics.json"]
+        run(workspace, "dvc", "exp", "apply", name)
+        params = yaml.safe_load((workspace / "params.yaml").read_text(encoding="utf-8"))
+        assert report["best"].items() <= params["families"]["xgboost"].items()
+        # DVC has removed the folder that it ran in; its run in MLflow is among those of the workspace.
+        assert report["best"]["n_rounds"] in tracked_rounds(workspace)
+    finally:
+        run(workspace, "git", "checkout", "--", ".")
+        run(workspace, "dvc", "checkout", "--force")
+
+
+def tracked_rounds(workspace: Path) -> set[int]:
+    """Return the rounds of all trainings of XGBoost that MLflow knows."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace}/mlflow.db")
+    experiment = client.get_experiment_by_name("demand_forecasting")
+    runs = client.search_runs([experiment.experiment_id], filter_string="tags.`restock.family` = 'xgboost'")
+    return {int(found.data.params["families.xgboost.n_rounds"]) for found in runs}
+
+
+def test_an_experiment_that_would_write_elsewhere_is_refused(workspace):
+    folder = workspace / ".dvc" / "tmp" / "exps" / "tmp1"
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "restock", "params"]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"RESTOCK_WORKSPACE": str(workspace)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "env -u RESTOCK_WORKSPACE dvc queue start" in " ".join(done.stderr.split())
 
 
 def test_push_then_pull_brings_the_data_back(workspace):

@@ -73,6 +73,7 @@ def test_promote_first_candidate_that_beats_the_baseline_is_served_and_complete(
     assert tuple(steps) == STEPS
     assert (result.version, result.previous, result.override, result.warnings) == (1, None, None, ())
     documents = {"metadata.json", "params.yaml", "metrics.json", "signature.json", "golden.json", "MODEL_CARD.md"}
+    documents |= {"dependence.json"}
     assert documents | {"model.ubj", "forecaster.json"} <= {path.name for path in folder.iterdir()}
     model = load_served_model(models_of(trained), TYPE, 1)
     assert model.family == "xgboost"
@@ -81,6 +82,8 @@ def test_promote_first_candidate_that_beats_the_baseline_is_served_and_complete(
         find_history(trained / "data" / "validated", frequency=Frequency.DAILY, horizon=7),
     )
     assert model.training_data_hash == history.data_hash
+    assert model.paths is not None
+    assert "all" in model.paths.dependence.by_segment
 
 
 def test_promote_metadata_say_where_the_version_came_from(trained):

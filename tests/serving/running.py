@@ -100,7 +100,7 @@ def promote_version(workspace, *, family="seasonal_naive"):
         golden = make_golden(forecaster, tables, frequency=Frequency.DAILY, horizon=HORIZON)
         write_json(folder / "golden.json", golden)
 
-    metadata = {"cutoff": panel.last_observed.isoformat(), "data_hash": "0" * 64}
+    metadata = {"cutoff": panel.last_observed.isoformat(), "data_hash": "0" * 64, "frequency": Frequency.DAILY.value}
     return write_version(workspace / "models", ModelType.DEMAND_FORECASTING, build=build, metadata=metadata)
 
 

@@ -201,6 +201,7 @@ def test_bentoml_client_calls_every_endpoint(service):
         assert client.forecast(ONE | {"horizon": 2})["model"]["version"] == "model_version_1"
         assert len(client.forecast_batch({"series": [ONE], "horizon": 2})["forecasts"]) == 1
         assert client.forecast_history({"history": HISTORY, "horizon": 2})["sku"] == "new"
+        assert client.explain(ONE | {"horizon": 2})["sku"] == SKUS[0]
         with pytest.raises(BentoMLException, match="near_matches"):
             client.forecast({"sku": "SKU-1", "location": STORES[0]})
 
@@ -246,7 +247,11 @@ _likely = st.one_of(
         st.just("/forecast_history"),
         st.fixed_dictionaries({"history": st.lists(_rows, max_size=6)}, optional=_asked | _fields),
     ),
-    st.tuples(st.sampled_from(["/forecast", "/forecast_batch", "/forecast_history"]), _json),
+    st.tuples(
+        st.just("/explain"),
+        st.fixed_dictionaries(_fields, optional={name: _asked[name] for name in ("horizon", "planned")}),
+    ),
+    st.tuples(st.sampled_from(["/forecast", "/forecast_batch", "/forecast_history", "/explain"]), _json),
 )
 
 

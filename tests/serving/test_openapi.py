@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from serving.forecast.api import ENDPOINTS, describe_api
+from serving.forecast.explaining import ExplainRequest
 from serving.forecast.requests import ForecastBatchRequest, ForecastHistoryRequest, ForecastRequest
 from serving.openapi import openapi_text, render_docs
 
@@ -30,7 +31,7 @@ def test_openapi_every_field_is_described_and_every_request_has_an_example_that_
             # A field that says the same as the type it refers to leaves it to that type.
             referred = schemas.get(described.get("$ref", "").rsplit("/", 1)[-1], {})
             assert described.get("description") or referred.get("description"), f"{name}.{field}"
-    for model in (ForecastRequest, ForecastBatchRequest, ForecastHistoryRequest):
+    for model in (ForecastRequest, ForecastBatchRequest, ForecastHistoryRequest, ExplainRequest):
         for example in schemas[model.__name__]["examples"]:
             model.model_validate(example)
 

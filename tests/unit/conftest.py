@@ -85,6 +85,28 @@ def write_freshretailnet(tmp_path):
 
 
 @pytest.fixture
+def write_hourly():
+    """Return a function that writes the layout's hourly sales: every series' days, spread over the hours in stock.
+
+    Hours 6 to 17 hold twice as much as hours 18 to 21 each; other hours hold nothing.
+    """
+
+    def write(folder):
+        daily = pl.read_parquet(folder / "daily_train.parquet")
+        profile = np.zeros(24)
+        profile[6:18], profile[18:22] = 2, 1
+        in_stock = (daily["stockout_mask"].to_numpy()[:, None] >> np.arange(24) & 1) == 0
+        share = in_stock * profile
+        units = daily["sale_amount_x100"].to_numpy()[:, None] * share / share.sum(axis=1, keepdims=True)
+        hours = {f"h{hour:02d}": units[:, hour] for hour in range(24)}
+        daily.select("series_id", "day").with_columns(
+            **{name: pl.Series(values) for name, values in hours.items()}
+        ).write_parquet(folder / "hourly_train_sample.parquet")
+
+    return write
+
+
+@pytest.fixture
 def write_planned(tmp_path):
     """Return a function that writes a plan of the 14 days after the data."""
 
@@ -141,6 +163,7 @@ def write_m5(tmp_path):
                 "store_id": [store for _, store in keys],
                 "state_id": [store[:2] for _, store in keys],
                 "weight_level12": np.full(len(keys), 1 / len(keys)),
+                "rmsse_scale_d1_d1913": rng.uniform(1, 4, len(keys)),
                 "rmsse_scale_d1_d1941_approx": rng.uniform(1, 4, len(keys)),
                 "first_price_wm_yr_wk": np.full(len(keys), 100, dtype=np.int32),
             }

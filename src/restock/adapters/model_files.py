@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
 
+from restock.adapters.censoring_files import NO_RECOVERY
+from restock.adapters.ensemble_files import load_ensemble, save_ensemble
 from restock.adapters.storage import read_json, write_bytes, write_json
 from restock.errors import DataError, NotFoundError
+from restock.forecasting.families.ensemble import EnsembleForecaster
 from restock.forecasting.families.seasonal_naive import SeasonalNaive
+from restock.forecasting.families.statistical import StatisticalForecaster
 from restock.forecasting.families.tabular import TabularForecaster
 from restock.forecasting.forecast import DemandForecaster
 from restock.forecasting.group_levels import GroupLevel, GroupLevels
@@ -27,6 +32,8 @@ MEAN_BOOSTER_FILE = "mean.ubj"
 FOREST_FILE = "model.skops"
 LEAVES_FILE = "leaf_targets.npz"
 _SCHEMA_VERSION = 1
+# 2: groups by sku, similar periods among the features, fitted levels of XGBoost.
+_TABULAR_SCHEMA_VERSION = 2
 
 # All that a fitted RandomForestRegressor is made of; a file that names any other type is refused.
 _TRUSTED_FOREST_TYPES = [
@@ -43,11 +50,13 @@ def save_forecaster(forecaster: DemandForecaster, folder: Path) -> None:
         ValueError: the family is not known.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(forecaster, SeasonalNaive):
+    if isinstance(forecaster, SeasonalNaive | StatisticalForecaster):
         write_json(
             folder / DESCRIPTION_FILE,
-            {"schema_version": _SCHEMA_VERSION, "family": "seasonal_naive"} | asdict(forecaster),
+            {"schema_version": _SCHEMA_VERSION, "family": forecaster.family} | asdict(forecaster),
         )
+    elif isinstance(forecaster, EnsembleForecaster):
+        save_ensemble(forecaster, folder, save_member=save_forecaster)
     elif isinstance(forecaster, TabularForecaster):
         _save_tabular(forecaster, folder)
     elif forecaster.family == "neural":
@@ -74,9 +83,16 @@ def load_forecaster(folder: Path) -> DemandForecaster:
         from restock.adapters.neural_files import load_neural
 
         return load_neural(folder)
-    if family in ("seasonal_naive", "random_forest", "xgboost"):
+    loaders: dict[str, Callable[[], DemandForecaster]] = {
+        "seasonal_naive": lambda: _load_seasonal_naive(described),
+        "statistical": lambda: _load_statistical(described),
+        "random_forest": lambda: _load_tabular(described, folder),
+        "xgboost": lambda: _load_tabular(described, folder),
+        "ensemble": lambda: load_ensemble(folder, load_member=load_forecaster),
+    }
+    if family in loaders:
         try:
-            return _load_seasonal_naive(described) if family == "seasonal_naive" else _load_tabular(described, folder)
+            return loaders[family]()
         except KeyError as error:
             raise DataError(
                 f"{folder / DESCRIPTION_FILE} lacks {error}, expected all that save_forecaster writes. "
@@ -97,6 +113,13 @@ def _load_seasonal_naive(described: dict[str, Any]) -> SeasonalNaive:
     )
 
 
+def _load_statistical(described: dict[str, Any]) -> StatisticalForecaster:
+    """Return the smoothing methods that their JSON describes."""
+    values = {field.name: described[field.name] for field in fields(StatisticalForecaster)}
+    errors = {method: tuple(tuple(row) for row in levels) for method, levels in described["errors"].items()}
+    return StatisticalForecaster(**values | {"quantiles": tuple(described["quantiles"]), "errors": errors})
+
+
 def _require_files(folder: Path, *names: str) -> None:
     """Refuse a folder that lacks a file; the libraries' own errors do not say so clearly, or at all.
 
@@ -110,8 +133,8 @@ def _require_files(folder: Path, *names: str) -> None:
 
 def _save_tabular(forecaster: TabularForecaster, folder: Path) -> None:
     """Write the regressor in its library's format and the rest as JSON."""
-    described = {
-        "schema_version": _SCHEMA_VERSION,
+    described: dict[str, Any] = {
+        "schema_version": _TABULAR_SCHEMA_VERSION,
         "family": forecaster.family,
         "horizon": forecaster.horizon,
         "quantiles": list(forecaster.quantiles),
@@ -121,17 +144,28 @@ def _save_tabular(forecaster: TabularForecaster, folder: Path) -> None:
             for attribute, levels in forecaster.groups.levels.items()
         },
     }
-    write_json(folder / DESCRIPTION_FILE, described)
     if forecaster.family == "xgboost":
-        _save_xgboost(cast("XGBoostPredictor", forecaster.predictor), folder)
+        predictor = cast("XGBoostPredictor", forecaster.predictor)
+        described["fitted_quantiles"] = list(predictor.fitted_quantiles)
+        write_json(folder / DESCRIPTION_FILE, described)
+        _save_xgboost(predictor, folder)
     else:
+        write_json(folder / DESCRIPTION_FILE, described)
         _save_random_forest(cast("RandomForestPredictor", forecaster.predictor), folder)
 
 
 def _load_tabular(described: dict[str, Any], folder: Path) -> TabularForecaster:
-    """Return the forecaster of trees that `_save_tabular` wrote."""
+    """Return the forecaster of trees that `_save_tabular` wrote.
+
+    Raises:
+        DataError: it was written by a version of restock whose rows have other columns.
+    """
+    if described["schema_version"] != _TABULAR_SCHEMA_VERSION:
+        raise DataError(
+            f"{folder / DESCRIPTION_FILE} has schema {described['schema_version']!r}, expected "
+            f"{_TABULAR_SCHEMA_VERSION}. Train again with this version of restock."
+        )
     quantiles = tuple(described["quantiles"])
-    load_predictor = _load_xgboost if described["family"] == "xgboost" else _load_random_forest
     levels = {
         attribute: {
             name: GroupLevel(mean_units=level["mean_units"], season_index=tuple(level["season_index"]))
@@ -143,9 +177,11 @@ def _load_tabular(described: dict[str, Any], folder: Path) -> TabularForecaster:
         family=described["family"],
         horizon=described["horizon"],
         quantiles=quantiles,
-        features=FeatureParams.model_validate(described["features"]),
+        features=FeatureParams.model_validate({**NO_RECOVERY, **described["features"]}),
         groups=GroupLevels(levels=levels),
-        predictor=load_predictor(folder, quantiles),
+        predictor=_load_xgboost(folder, tuple(described["fitted_quantiles"]), quantiles)
+        if described["family"] == "xgboost"
+        else _load_random_forest(folder, quantiles),
     )
 
 
@@ -154,7 +190,7 @@ def _save_xgboost(predictor: XGBoostPredictor, folder: Path) -> None:
     predictor.mean_booster.save_model(folder / MEAN_BOOSTER_FILE)
 
 
-def _load_xgboost(folder: Path, _quantiles: tuple[float, ...]) -> XGBoostPredictor:
+def _load_xgboost(folder: Path, fitted: tuple[float, ...], quantiles: tuple[float, ...]) -> XGBoostPredictor:
     import xgboost
 
     from restock.forecasting.families.xgboost import PREDICTION_PARAMS, XGBoostPredictor
@@ -162,11 +198,28 @@ def _load_xgboost(folder: Path, _quantiles: tuple[float, ...]) -> XGBoostPredict
     _require_files(folder, QUANTILE_BOOSTER_FILE, MEAN_BOOSTER_FILE)
     boosters = {}
     for name in (QUANTILE_BOOSTER_FILE, MEAN_BOOSTER_FILE):
+        _require_whole_object(folder / name)
         try:
             boosters[name] = xgboost.Booster(PREDICTION_PARAMS, model_file=str(folder / name))
         except xgboost.core.XGBoostError as error:
             raise DataError(f"{folder / name} is not a model that XGBoost can read: {error}") from error
-    return XGBoostPredictor(quantile_booster=boosters[QUANTILE_BOOSTER_FILE], mean_booster=boosters[MEAN_BOOSTER_FILE])
+    return XGBoostPredictor(
+        quantile_booster=boosters[QUANTILE_BOOSTER_FILE],
+        mean_booster=boosters[MEAN_BOOSTER_FILE],
+        fitted_quantiles=fitted,
+        quantiles=quantiles,
+    )
+
+
+def _require_whole_object(path: Path) -> None:
+    """Refuse what is not one whole UBJSON object: of a file that was cut short, XGBoost may read beyond the end.
+
+    Raises:
+        DataError: the file does not begin and end as an object does.
+    """
+    content = path.read_bytes()
+    if not (content.startswith(b"{") and content.endswith(b"}")):
+        raise DataError(f"{path} is not a model that XGBoost can read: it is no whole UBJSON object.")
 
 
 def _save_random_forest(predictor: RandomForestPredictor, folder: Path) -> None:

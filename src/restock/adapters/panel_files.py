@@ -15,6 +15,8 @@ from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.timeline import Frequency
 
 _GRIDS = ("sales_units", "stockout_share", "unit_price", "is_promoted", "is_holiday")
+# Only of sources that know it.
+_IN_STOCK_GRID = "in_stock_demand_share"
 
 
 def save_panel(panel: DemandPanel, folder: Path) -> None:
@@ -22,6 +24,8 @@ def save_panel(panel: DemandPanel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     panel.series.write_parquet(folder / "series.parquet")
     grids = pl.DataFrame({name: getattr(panel, name).reshape(-1) for name in _GRIDS})
+    if panel.in_stock_demand_share is not None:
+        grids = grids.with_columns(pl.Series(_IN_STOCK_GRID, panel.in_stock_demand_share.reshape(-1)))
     grids.write_parquet(folder / "grids.parquet", compression="zstd", compression_level=1)
     write_json(
         folder / "panel.json",
@@ -58,6 +62,7 @@ def load_panel(folder: Path) -> DemandPanel:
         unit_price=grid("unit_price"),
         is_promoted=grid("is_promoted"),
         is_holiday=grid("is_holiday"),
+        in_stock_demand_share=grid(_IN_STOCK_GRID) if _IN_STOCK_GRID in columns.columns else None,
     )
 
 

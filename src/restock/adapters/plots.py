@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from restock.adapters.report_page import Picture, render_report_page
+from restock.adapters.report_page import Picture, SumScores, render_report_page
 from restock.adapters.storage import write_text
 from restock.adapters.terminal_chart import terminal_chart
 from restock.forecasting.panel import DemandPanel
@@ -28,9 +28,11 @@ REPORT_FILE = "report.html"
 
 _FAMILY_COLOURS = {
     BASELINE: "#8a8f98",
+    "statistical": "#c29a1c",
     "random_forest": "#1b9e77",
     "xgboost": "#d95f02",
     "neural": "#6a51a3",
+    "ensemble": "#22262e",
 }
 _OTHER_COLOURS = ("#1f78b4", "#b15928", "#e7298a", "#66a61e")
 _INK, _QUIET, _GRID = "#22262e", "#6b7280", "#e6e8ec"
@@ -44,7 +46,12 @@ _DOTS_PER_INCH = 110
 
 
 def write_evaluation_plots(
-    backtests: pl.DataFrame, scores: pl.DataFrame, *, panel: DemandPanel, folder: Path
+    backtests: pl.DataFrame,
+    scores: pl.DataFrame,
+    *,
+    panel: DemandPanel,
+    folder: Path,
+    sums: SumScores | None = None,
 ) -> tuple[Path, ...]:
     """Write pictures (PNG), what they show (series/*.csv) and report.html into `folder`; return their paths.
 
@@ -57,6 +64,7 @@ def write_evaluation_plots(
             "all" means every series.
         panel: the history that the fans begin with.
         folder: made where missing.
+        sums: how sums over periods and series fared, for the report; None: they were not judged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     frames = {
@@ -82,7 +90,7 @@ def write_evaluation_plots(
     }
     pictures = [Picture(path=folder / f"{name}.png", caption=captions[name]) for name in PICTURES]
     report = folder / REPORT_FILE
-    write_text(report, render_report_page(scores, pictures, baseline=BASELINE))
+    write_text(report, render_report_page(scores, pictures, baseline=BASELINE, sums=sums))
     return (*paths, report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import subprocess
@@ -18,7 +19,9 @@ from restock.errors import DataError
 
 _SOURCE = Path(restock.__file__).resolve().parent
 # What a fitted model's numbers or files can depend on.
-_LIBRARIES = ("restock", "numpy", "polars", "scikit-learn", "skops", "xgboost", "tensorflow", "tensorflow-cpu", "keras")
+_LIBRARIES = (
+    "restock", "numpy", "polars", "scikit-learn", "skops", "xgboost", "tensorflow", "tensorflow-cpu", "keras", "torch",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,15 @@ def read_library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def read_code_digest(*packages: str) -> str:
+    """Return a SHA-256 over the source files of some of restock's packages, whatever commit they are of."""
+    digest = hashlib.sha256()
+    for package in packages:
+        for path in sorted((_SOURCE / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(_SOURCE).as_posix()} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def who_runs_this() -> str:

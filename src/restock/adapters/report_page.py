@@ -10,6 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
+from restock.forecasting.metrics import summarise_windows
+
 RELATIVE_METRICS = ("pinball", "wape", "rmsse")
 _SHARE_METRICS = ("wape", "bias")
 _KEYS = ("family", "cutoff", "segment")
@@ -43,7 +45,17 @@ class Picture:
     caption: str
 
 
-def render_report_page(scores: pl.DataFrame, pictures: Sequence[Picture], *, baseline: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class SumScores:
+    """How sums of demand fared: rows of `judge_paths` and of `judge_reconciliation`."""
+
+    paths: pl.DataFrame
+    reconciliation: pl.DataFrame
+
+
+def render_report_page(
+    scores: pl.DataFrame, pictures: Sequence[Picture], *, baseline: str, sums: SumScores | None = None
+) -> str:
     """Return the report as HTML; style and pictures are inside, so it can be mailed and opened anywhere.
 
     Args:
@@ -51,6 +63,7 @@ def render_report_page(scores: pl.DataFrame, pictures: Sequence[Picture], *, bas
             "all" means every series.
         pictures: PNG files, in order.
         baseline: the family that the others are compared with.
+        sums: how sums over periods and series fared; None: no part about them.
     """
     overall = scores.filter(pl.col("cutoff").is_null())
     n_windows = scores["cutoff"].drop_nulls().n_unique()
@@ -68,10 +81,13 @@ def render_report_page(scores: pl.DataFrame, pictures: Sequence[Picture], *, bas
 <p>{n_windows} rolling-origin windows. Small figures: change against {escape(baseline)}; there, lower is better.</p>
 <h2>Families</h2>
 {_render_comparison(overall.filter(pl.col("segment") == "all"), baseline=baseline)}
+<h2>From window to window</h2>
+<p>Mean over the windows, each counting alike, and in small print the standard deviation between them.</p>
+{_render_windows(summarise_windows(scores))}
 <h2>Pinball loss by segment</h2>
 <p>Class by revenue (A the most) and kind of demand.</p>
 {_render_segments(overall.filter(pl.col("segment") != "all"), baseline=baseline)}
-<h2>Pictures</h2>
+{_render_sums(sums)}<h2>Pictures</h2>
 {figures}
 </body>
 </html>
@@ -93,6 +109,20 @@ def _render_comparison(overall: pl.DataFrame, *, baseline: str) -> str:
     return _table(["family", *metrics], rows)
 
 
+def _render_windows(windows: pl.DataFrame) -> str:
+    """Return one row a family, best first: mean and spread of each metric."""
+    metrics = [name for name in windows.columns if f"{name}_sd" in windows.columns]
+    rows = []
+    for place, row in enumerate(windows.sort("pinball", "family").iter_rows(named=True)):
+        cells = [
+            _written(metric, row[metric])
+            + (f"<small>± {_written(metric, row[f'{metric}_sd']).lstrip('+')}</small>" if row[f"{metric}_sd"] else "")
+            for metric in metrics
+        ]
+        rows.append((row["family"], cells, place == 0))
+    return _table(["family", *metrics], rows)
+
+
 def _render_segments(overall: pl.DataFrame, *, baseline: str) -> str:
     """Return one row a segment, one column a family."""
     families = overall["family"].unique().sort().to_list()
@@ -107,6 +137,56 @@ def _render_segments(overall: pl.DataFrame, *, baseline: str) -> str:
         ]
         rows.append((str(segment), cells, False))
     return _table(["segment", *families], rows)
+
+
+def _render_sums(sums: SumScores | None) -> str:
+    """Return the parts about sums; nothing where they were not judged, as where there is one window."""
+    if sums is None or sums.paths.is_empty() or sums.reconciliation.is_empty():
+        return ""
+    return f"""<h2>Sums over sample paths</h2>
+<p>How often the sum of demand over periods (level series), and over series too, lay within the central 80 % and not
+above the upper quantiles of its paths, and what that scores. Small print: paths drawn as if all demands were
+independent. The oldest window is left out: no dependence was known before it.</p>
+{_render_paths(sums.paths)}
+<h2>Totals: WAPE of the mean by level</h2>
+<p>Forecast on their own, added up from the series, and reconciled; the oldest window is left out.</p>
+{_render_levels(sums.reconciliation)}
+"""
+
+
+def _render_paths(path_scores: pl.DataFrame) -> str:
+    """Return one row a kind of sum: with the estimated dependence, in small print without any."""
+    names = [name for name in path_scores.columns if name not in ("drawn_with", "level", "periods", "n_scored")]
+    keys = ["level", "periods"]
+    both = path_scores.filter(pl.col("drawn_with") == "dependence").join(
+        path_scores.filter(pl.col("drawn_with") == "independence"), on=keys, suffix="_alone"
+    )
+    rows = [
+        (
+            f"{row['level']}, {row['periods']} periods",
+            [
+                str(row["n_scored"]),
+                *(f"{_shown(name, row[name])}<small>{_shown(name, row[f'{name}_alone'])}</small>" for name in names),
+            ],
+            False,
+        )
+        for row in both.sort(pl.col("level") != "series", *keys).iter_rows(named=True)
+    ]
+    return _table(["sum of", "n_scored", *names], rows)
+
+
+def _render_levels(reconciled: pl.DataFrame) -> str:
+    """Return one row a method, one column a level."""
+    levels = reconciled["level"].unique(maintain_order=True).to_list()
+    rows = []
+    for (method,), part in reconciled.group_by("method", maintain_order=True):
+        wape = dict(zip(part["level"], part["wape"], strict=True))
+        rows.append((str(method), [_written("wape", wape[level]) for level in levels], False))
+    return _table(["method", *levels], rows)
+
+
+def _shown(name: str, value: float | None) -> str:
+    return "" if value is None else _written("coverage" if name.startswith("upper") else name, value)
 
 
 def _table(header: Sequence[str], rows: Sequence[tuple[str, Sequence[str], bool]]) -> str:

@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 PIPELINE_TAG = "restock.pipeline"
 REUSED_TAG = "restock.reused_from"
-_PARENT_TAG, _NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
+PARENT_TAG, NAME_TAG = "mlflow.parentRunId", "mlflow.runName"
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 # MLflow's limits: entries of one log_batch call.
 _BATCH_METRICS, _BATCH_PARAMS = 1000, 100
@@ -192,11 +192,11 @@ def open_pipeline_run(
         TrackingError: MLflow failed.
     """
     with connect(place) as client, _lock_store(place):
-        experiment_id = _find_experiment(client, place, experiment)
+        experiment_id = find_experiment(client, place, experiment)
         found = _find_pipeline_runs(client, experiment_id, pipeline_key)
         if found:
             return found[0]
-        name = {_NAME_TAG: f"pipeline {pipeline_key[:12]}"}
+        name = {NAME_TAG: f"pipeline {pipeline_key[:12]}"}
         run = client.create_run(experiment_id, tags={**(tags or {}), PIPELINE_TAG: pipeline_key, **name})
         made = str(run.info.run_id)
         # On a server two stages may both have found none: the older run wins, and the younger is withdrawn.
@@ -213,7 +213,7 @@ def close_pipeline_run(place: TrackingPlace, run_id: str, *, tags: dict[str, str
         TrackingError: MLflow failed.
     """
     with connect(place) as client:
-        _log_batches(client, run_id, metrics=as_metrics(metrics), tags=tags)
+        log_batches(client, run_id, metrics=as_metrics(metrics), tags=tags)
         client.set_terminated(run_id)
 
 
@@ -227,18 +227,18 @@ def log_family_run(place: TrackingPlace, run: FamilyRun, *, experiment: str, par
         TrackingError: MLflow failed.
     """
     with connect(place) as client:
-        experiment_id = _find_experiment(client, place, experiment)
+        experiment_id = find_experiment(client, place, experiment)
         tags = {
             **run.tags,
-            **_provenance_tags(run.provenance),
+            **provenance_tags(run.provenance),
             "restock.family": run.family,
             "restock.cutoff": run.cutoff.isoformat(),
-            _PARENT_TAG: parent_run_id,
-            _NAME_TAG: run.family,
+            PARENT_TAG: parent_run_id,
+            NAME_TAG: run.family,
         }
         run_id = str(client.create_run(experiment_id, tags=tags).info.run_id)
         measured = {"duration_seconds": run.seconds, "peak_rss_mb": run.peak_rss_mb}
-        _log_batches(
+        log_batches(
             client,
             run_id,
             metrics=[*as_metrics(measured), *scores_as_metrics(run.scores)],
@@ -275,23 +275,23 @@ def link_reused_run(place: TrackingPlace, run_id: str, *, parent_run_id: str) ->
     """
     with connect(place) as client:
         source = client.get_run(run_id)
-        if source.data.tags.get(_PARENT_TAG) == parent_run_id:
+        if source.data.tags.get(PARENT_TAG) == parent_run_id:
             return run_id
         experiment_id = source.info.experiment_id
         known = client.search_runs(
             [experiment_id],
-            filter_string=f"tags.`{_PARENT_TAG}` = '{parent_run_id}' and tags.`{REUSED_TAG}` = '{run_id}'",
+            filter_string=f"tags.`{PARENT_TAG}` = '{parent_run_id}' and tags.`{REUSED_TAG}` = '{run_id}'",
             max_results=1,
         )
         if known:
             return str(known[0].info.run_id)
         kept = {
-            name: value for name, value in source.data.tags.items() if name.startswith("restock.") or name == _NAME_TAG
+            name: value for name, value in source.data.tags.items() if name.startswith("restock.") or name == NAME_TAG
         }
-        tags = {**kept, REUSED_TAG: run_id, _PARENT_TAG: parent_run_id}
+        tags = {**kept, REUSED_TAG: run_id, PARENT_TAG: parent_run_id}
         made = str(client.create_run(experiment_id, tags=tags).info.run_id)
         metrics = [metric for key in source.data.metrics for metric in client.get_metric_history(run_id, key)]
-        _log_batches(client, made, metrics=metrics, params=dict(source.data.params))
+        log_batches(client, made, metrics=metrics, params=dict(source.data.params))
         client.log_inputs(made, datasets=source.inputs.dataset_inputs)
         client.set_terminated(made)
         return made
@@ -313,15 +313,15 @@ def log_measurement(
         TrackingError: MLflow failed.
     """
     with connect(place) as client:
-        experiment_id = _find_experiment(client, place, experiment)
-        named = {**tags, **_provenance_tags(provenance), _NAME_TAG: name}
+        experiment_id = find_experiment(client, place, experiment)
+        named = {**tags, **provenance_tags(provenance), NAME_TAG: name}
         run_id = str(client.create_run(experiment_id, tags=named).info.run_id)
-        _log_batches(client, run_id, metrics=as_metrics(metrics), params=flatten(params))
+        log_batches(client, run_id, metrics=as_metrics(metrics), params=flatten(params))
         client.set_terminated(run_id)
         return run_id
 
 
-def _find_experiment(client: Any, place: TrackingPlace, name: str) -> str:
+def find_experiment(client: Any, place: TrackingPlace, name: str) -> str:
     """Return the id of an experiment, made where there is none."""
     from mlflow.exceptions import MlflowException
 
@@ -346,11 +346,12 @@ def _find_pipeline_runs(client: Any, experiment_id: str, pipeline_key: str) -> l
         order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
         max_results=5,
     )
-    parents = [run for run in runs if _PARENT_TAG not in run.data.tags]
+    parents = [run for run in runs if PARENT_TAG not in run.data.tags]
     return [run.info.run_id for run in sorted(parents, key=lambda run: (run.info.start_time, run.info.run_id))]
 
 
-def _provenance_tags(provenance: Provenance) -> dict[str, str]:
+def provenance_tags(provenance: Provenance) -> dict[str, str]:
+    """Return the tags that say which code and libraries made a run."""
     tags = {
         "restock.git_commit": provenance.git_commit,
         "restock.dvc_lock_sha256": provenance.dvc_lock_sha256,
@@ -361,7 +362,7 @@ def _provenance_tags(provenance: Provenance) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value is not None}
 
 
-def _log_batches(
+def log_batches(
     client: Any,
     run_id: str,
     *,

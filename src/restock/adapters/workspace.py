@@ -38,7 +38,9 @@ data/truth/
 data/validated/
 data/features/
 data/candidates/
+data/combined/
 data/reports/
+data/tuning/
 data/forecasts/
 data/alerts/
 """
@@ -138,7 +140,9 @@ def write_pipeline(folder: Path, values: Mapping[str, Any]) -> None:
     root = project_root()
     _write_if_changed(folder / ".gitignore", _IGNORED)
     _write_if_changed(folder / PARAMS_FILE, yaml.safe_dump(values, sort_keys=False, width=120))
-    code = os.path.relpath(root / "src" / "restock", folder)
+    source = root / "src" / "restock"
+    # Elsewhere by its full path: DVC runs queued experiments in a folder deeper down, where ../ leads astray.
+    code = os.path.relpath(source, folder) if folder.resolve().is_relative_to(root) else str(source)
     pipeline = (root / "dvc.yaml").read_text(encoding="utf-8")
     if _CODE_LINE not in pipeline:
         raise ConfigurationError(f"{root / 'dvc.yaml'} has no line {_CODE_LINE.strip()!r}, which a workspace replaces.")

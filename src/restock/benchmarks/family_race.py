@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from restock.errors import InsufficientHistoryError
-from restock.params import FamilyName, Params, merge_values, parse_params
+from restock.params import FamilyName
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +75,3 @@ def race_families(
         raise InsufficientHistoryError(f"none of {', '.join(families)} could be fitted: {'; '.join(skipped.values())}")
     best = min(candidates, key=lambda family: by(scores[family]))
     return FamilyRace(scores=scores, seconds=seconds, skipped=skipped, best=best)
-
-
-def change_params(params: Params, changes: dict[str, object]) -> Params:
-    """Return `params` with `changes` laid over them, section by section.
-
-    Raises:
-        ConfigurationError: a change is unknown or out of bounds.
-    """
-    return parse_params(merge_values(params.model_dump(mode="json"), changes), origin="the benchmark's params")

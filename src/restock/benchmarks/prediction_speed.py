@@ -33,6 +33,10 @@ class _Recorder:
         self.matrices.append(inputs)
         return self.predictor.predict(inputs)
 
+    def predict_mean(self, inputs: FloatArray) -> FloatArray:
+        """Return what the predictor gives."""
+        return self.predictor.predict_mean(inputs)
+
 
 def load_xgboost(folder: Path) -> TabularForecaster:
     """Return the trained XGBoost forecaster in a candidate's folder.

@@ -33,6 +33,7 @@ class BenchmarkResult:
         families: score of every family in the race.
         back_test_seconds: wall time of every family's back-test.
         skipped: why a family could not take part, by family.
+        segments: figures by segment of the series, where a benchmark tells them.
         setting: what else decides the figures, such as how many days were held out.
     """
 
@@ -47,6 +48,7 @@ class BenchmarkResult:
     families: dict[str, dict[str, float]]
     back_test_seconds: dict[str, float] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    segments: dict[str, dict[str, Any]] = field(default_factory=dict)
     setting: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class BenchmarkResult:
             "back_test_seconds": {name: round(value, 1) for name, value in self.back_test_seconds.items()},
             "skipped": self.skipped,
             "seed": self.seed,
+            "segments": self.segments,
             "setting": self.setting,
         }
 
@@ -82,6 +85,8 @@ def track_result(settings: Settings, result: BenchmarkResult, *, files: list[Pat
         metrics |= {f"{name}/{figure}": value for figure, value in score.items()}
     for name, score in result.families.items():
         metrics |= {f"{name}/{figure}": value for figure, value in score.items()}
+    for name, figures in result.segments.items():
+        metrics |= {f"{name}/{figure}": float(value) for figure, value in figures.items()}
     tags = {f"restock.sha256.{path.name}": sha256_of(path) for path in files}
     try:
         log_measurement(

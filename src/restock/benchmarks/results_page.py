@@ -21,6 +21,9 @@ _SCORES = {
     "wrmsse_level12": "WRMSSE, level 12",
     "bias": "bias",
     "scaled_pinball": "weighted scaled pinball loss",
+    "wape": "WAPE",
+    "wpe": "WPE",
+    "rmsse": "RMSSE",
 }
 
 
@@ -59,6 +62,7 @@ def render_page(figures: dict[str, Any], results: list[dict[str, Any]], *, measu
         "## Speed against peers",
         "",
         *_table(["what", "ours", "peer", "ratio"], _speed_rows(figures)),
+        *_growth_lines(figures.get("growth")),
     ]
     for result in results:
         lines += _result_lines(result)
@@ -76,6 +80,24 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
                 f"{features['rows_per_second']:,} rows/s",
                 f"mlforecast: {features['mlforecast_rows_per_second']:,} rows/s",
                 f"{features['ratio']:.2f} x the rows, {features['ratio_of_values']:.2f} x the values per second",
+            ]
+        )
+    if smoothing := figures.get("smoothing"):
+        rows.append(
+            [
+                f"ETS(A,Ad,A) of {smoothing['series']} series x {smoothing['periods']} periods (WAPE of 28 ahead)",
+                f"{smoothing['seconds']:.2f} s ({smoothing['wape']:.4f})",
+                f"statsforecast: {smoothing['statsforecast_seconds']:.2f} s ({smoothing['statsforecast_wape']:.4f})",
+                f"{smoothing['ratio']:.1f} x faster",
+            ]
+        )
+    for policy, speed in figures.get("policies", {}).items():
+        rows.append(
+            [
+                f"{policy.replace('_', ' ')}, a textbook instance, the same cost",
+                f"{speed['seconds'] * 1e3:.3f} ms",
+                f"stockpyl: {speed['stockpyl_seconds'] * 1e3:.3f} ms",
+                f"{speed['ratio']:.1f} x faster",
             ]
         )
     if prediction := figures.get("prediction"):
@@ -122,6 +144,23 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def _growth_lines(growth: dict[str, Any] | None) -> list[str]:
+    """Return how the cost of the XGBoost family grows with the number of series."""
+    if growth is None:
+        return []
+    steps = ("features_seconds", "fit_seconds", "forecast_seconds", "seconds", "cpu_seconds")
+    rows = [[f"{size['series']:,}", *(f"{size[step]:.1f} s" for step in steps)] for size in growth["sizes"]]
+    return [
+        "## Growth with the number of series",
+        "",
+        f"XGBoost family, {growth['periods']} periods, {growth['quantiles']} quantiles, {growth['horizon']} ahead.",
+        f"Slope of log(seconds) over log(series): {growth['slope']:.2f}, where 1 is linear growth; that of the",
+        f"processor's seconds: {growth['cpu_slope']:.2f}. Peak memory of the process {growth['peak_rss_mb']:,} MB.",
+        "",
+        *_table(["series", "features", "fit", "forecast", "in all", "processor"], rows),
+    ]
+
+
 def _posting_rows(database: str, posting: dict[str, Any]) -> list[list[str]]:
     """Return the rows on one database of the ledger."""
     return [
@@ -142,12 +181,18 @@ def _posting_rows(database: str, posting: dict[str, Any]) -> list[list[str]]:
 
 def _result_lines(result: dict[str, Any]) -> list[str]:
     """Return one data set's back-test: the chosen family beside its baselines and the other families."""
-    setting = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in result["setting"].items())
+    # What is nested, such as the parameters of every policy, stays in the JSON.
+    plain = {name: value for name, value in result["setting"].items() if not isinstance(value, dict)}
+    setting = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in plain.items())
     others = {name: score for name, score in result["families"].items() if name not in result["baselines"]}
     columns = result["baselines"] | others
-    names = [name for name in _SCORES if name in result["score"]]
+    # Scores of policies carry lead time and penalty in their names and explain themselves.
+    names = [name for name in _SCORES if name in result["score"]] or list(result["score"])
     rows = [
-        [_SCORES[name], *(f"{score[name]:.4f}" if name in score else "-" for score in columns.values())]
+        [
+            _SCORES.get(name, name.replace("_", " ")),
+            *(f"{score[name]:.4f}" if name in score else "-" for score in columns.values()),
+        ]
         for name in names
     ]
     figures = f"{result['rows']:,} rows in {result['seconds']:.0f} s, peak memory {result['peak_rss_mb']:,} MB"
@@ -158,8 +203,31 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
         f"`restock benchmark {result['benchmark']}`: {figures}, seed {result['seed']}; {setting}.",
         "",
         *_table(["", *heading], rows),
+        *_segment_lines(result.get("segments", {}), result["family"]),
         *(f"Left out: {name}, because {why}\n" for name, why in result["skipped"].items()),
     ]
+
+
+def _segment_lines(segments: dict[str, dict[str, Any]], family: str) -> list[str]:
+    """Return pinball loss by segment beside seasonal naive; empty where a benchmark tells none."""
+    heading = ["segment", "companies", "series", family, "seasonal naive", "change", "spread", "worst company"]
+    rows = [
+        [
+            name,
+            str(found["companies"]),
+            str(found["series"]),
+            f"{found['pinball']:.4f}",
+            f"{found['seasonal_naive']:.4f}",
+            f"{found['change']:+.1%}",
+            f"{found['change_sd']:.1%}",
+            f"{found['worst_company']:+.1%}",
+            f"{found['upper_95']:+.1%}",
+            f"{found['wpe']:+.1%}" if "wpe" in found else "-",
+            f"{found['coverage_80']:.3f}" if "coverage_80" in found else "-",
+        ]
+        for name, found in segments.items()
+    ]
+    return _table([*heading, "at most, 95 %", "WPE", "in 80 % band"], rows) if rows else []
 
 
 def _table(heading: list[str], rows: list[list[str]]) -> list[str]:

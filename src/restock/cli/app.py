@@ -16,6 +16,7 @@ from restock.cli import (
     daily,
     demo,
     erp,
+    explain,
     ingest,
     ledger,
     models,
@@ -24,6 +25,7 @@ from restock.cli import (
     stages,
     stock,
     token,
+    tune,
     user,
     workspace,
 )
@@ -60,7 +62,10 @@ def configure(
 ) -> None:
     """Set up logging once, for whatever command follows."""
     os.environ["RESTOCK_DEBUG"] = "1" if debug else "0"
-    level = "DEBUG" if debug else read_settings().log_level
+    settings = read_settings()
+    # Keras reads the variable as it is imported, which no command has done yet.
+    os.environ["KERAS_BACKEND"] = settings.keras_backend
+    level = "DEBUG" if debug else settings.log_level
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -69,7 +74,9 @@ def configure(
 
 ingest.register(app)
 stages.register(app)
+tune.register(app)
 daily.register(app)
+explain.register(app)
 
 serve.register(app)
 token.register(app)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from restock.cli.console import messages, output, print_json
 from restock.errors import ConfigurationError
-from restock.params import Params, read_params
+from restock.params import PARAMS_FILE, Params, read_params
 from restock.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,9 +38,10 @@ def bench(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure features, predictions, `/forecast`, the ledger and a no-op `dvc repro`, each beside its peer.
+    """Measure features, smoothing, policies, predictions, `/forecast`, ledger and no-op `dvc repro` beside their peers.
 
-    The peers are mlforecast, XGBoost, BentoML and raw SQL. Run `make demo` before: the workspace must hold a promoted
+    The peers are mlforecast, statsforecast, stockpyl, XGBoost, BentoML and raw SQL. Also: how the cost of training and
+    forecasting grows from 1,000 to 50,000 series. Run `make demo` before: the workspace must hold a promoted
     version. The ledger is posted to SQLite and, where PostgreSQL is installed, to a private cluster.
     """
     from restock.adapters.storage import write_text
@@ -72,12 +73,17 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     """Return every figure, by what it is about."""
     from restock.adapters.machine import describe_machine, read_versions
     from restock.adapters.panel_files import load_panel
+    from restock.adapters.workspace import project_root
     from restock.benchmarks.feature_speed import measure_feature_speed
     from restock.benchmarks.forecast_latency import measure_forecast_latency
+    from restock.benchmarks.growth import measure_growth
     from restock.benchmarks.ledger_posting import measure_posting
+    from restock.benchmarks.policy_speed import measure_policy_speed
     from restock.benchmarks.posting_latency import measure_posting_latency
     from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
-    from restock.pipeline.train import MODEL_FOLDER, candidate_folder
+    from restock.benchmarks.smoothing_speed import measure_smoothing_speed
+    from restock.operations.candidates import candidate_folder
+    from restock.pipeline.train import MODEL_FOLDER
 
     params = read_params(settings.params_file)
     figures: dict[str, Any] = {"machine": describe_machine(), "versions": read_versions()}
@@ -92,6 +98,13 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     messages.print("ledger …")
     figures["ledger"] = measure_posting()
     figures["posting"] = measure_posting_latency(settings, n_requests=n_requests)
+    messages.print("exponential smoothing …")
+    figures["smoothing"] = measure_smoothing_speed(panel)
+    messages.print("order policies …")
+    figures["policies"] = measure_policy_speed()
+    messages.print("growth with the number of series …")
+    # With the sizes and quantiles of a real workspace, not those of the demo's profile.
+    figures["growth"] = measure_growth(panel, read_params(project_root() / PARAMS_FILE))
     messages.print("features …")
     timed = panel if data is None else _read_panel(data, params)
     figures["features"] = measure_feature_speed(timed, params.features)

@@ -1,4 +1,4 @@
-"""`restock benchmark`: forecasts of public data sets, back-tested and written as files that others can score."""
+"""`restock benchmark`: public yardsticks; forecasts are back-tested and written as files that others can score."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _Seed = Annotated[int | None, typer.Option("--seed", min=0, max=2**32 - 1, help=
 
 group = typer.Typer(
     name="benchmark",
-    help="Forecast public data sets: a back-test on the end of the data, and files that others can score.",
+    help="Public yardsticks: forecasts with a back-test and files that others can score; policies beside optima.",
     no_args_is_help=True,
 )
 
@@ -88,6 +88,104 @@ def m5(
     _check_writable(out, quantiles)
     result = run_m5(data, params, families=chosen, out=out, quantiles_out=quantiles, progress=show_progress)
     _report(result, settings, params, files=[data / name for name in FILES], written=[out, quantiles])
+
+
+@group.command("lost-sales")
+def lost_sales(
+    *,
+    penalty: Annotated[
+        list[float] | None, typer.Option(min=0.01, help="Cost of a unit lost; again for more. Default: 4, 9, 19, 39.")
+    ] = None,
+    lead_time: Annotated[int, typer.Option(min=1, max=5, help="Lead time whose costs are exact, periods.")] = 4,
+    long_lead_time: Annotated[
+        int, typer.Option(min=2, max=60, help="Lead time without an exact optimum, periods.")
+    ] = 10,
+    bound_lead_time: Annotated[
+        int, typer.Option(min=1, max=6, help="Lead time whose exact optimum bounds the cost there, periods.")
+    ] = 5,
+    runs: Annotated[int, typer.Option(min=30, help="Simulated runs at the long lead time.")] = 600,
+    run_periods: Annotated[int, typer.Option(min=50, help="Periods of each run.")] = 400,
+    seed: _Seed = None,
+) -> None:
+    """Lost sales with a lead time: how far policies are above the exact optimum. Needs no data.
+
+    Example: restock benchmark lost-sales
+    """
+    from restock.benchmarks.lost_sales import PENALTIES, run_lost_sales
+
+    settings, params = read_settings(), _read_params(seed)
+    result = run_lost_sales(
+        seed=params.seed,
+        penalties=penalty or PENALTIES,
+        lead_time=lead_time,
+        long_lead_time=long_lead_time,
+        bound_lead_time=bound_lead_time,
+        runs=runs,
+        run_periods=run_periods,
+        progress=show_progress,
+    )
+    _report(result, settings, params, files=[], written=[])
+
+
+@group.command("recovery")
+def recovery(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Folder in FreshRetailNet's layout, hourly sample included; default: the demo company."
+        ),
+    ] = None,
+    seed: _Seed = None,
+) -> None:
+    """Demand behind stockouts: what is recovered beside the truth, and sales as they are.
+
+    Of FreshRetailNet, days in stock are cut off by the stock of other days; of the demo company (params.yaml:
+    simulation), the truth is simulated, and silences are judged too.
+
+    Example: restock benchmark recovery --data freshretailnet
+    """
+    from restock.adapters.sources.freshretailnet import FILES, HOURLY_FILE
+    from restock.benchmarks.demo_recovery import run_demo_recovery
+    from restock.benchmarks.recovery import run_fresh_recovery
+
+    settings, params = read_settings(), _read_params(seed)
+    if data is None:
+        result, read = run_demo_recovery(params, progress=show_progress), []
+    else:
+        result = run_fresh_recovery(data, params, progress=show_progress)
+        read = [data / name for name in (*FILES, HOURLY_FILE)]
+    _report(result, settings, params, files=read, written=[])
+
+
+@group.command("demo")
+def demo(
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Seeds of the companies, separated by commas; take such as were never seen.")
+    ] = "901,902,903,904,905",
+    profile: Annotated[str, typer.Option(help="Profile of params.yaml, `none` for the values without one.")] = "demo",
+) -> None:
+    """Demo companies of other seeds: pinball loss of families and ensemble beside seasonal naive, by segment.
+
+    Example: restock benchmark demo --seeds 1,2,3
+    """
+    from restock.benchmarks.demo_company import run_demo
+
+    settings = read_settings()
+    params = read_params(settings.params_file, profile=None if profile == "none" else profile)
+    result = run_demo(params, seeds=parse_seeds(seeds), progress=show_progress)
+    _report(result, settings, params, files=[], written=[])
+
+
+def parse_seeds(given: str) -> list[int]:
+    """Return the seeds that an option names, each once, in its order.
+
+    Raises:
+        ConfigurationError: one of them is not a whole number >= 0, or there is none.
+    """
+    names = given.replace(",", " ").split()
+    if not names or not all(name.isdecimal() and int(name) < 2**32 for name in names):
+        raise ConfigurationError(f"seeds must be whole numbers from 0 to {2**32 - 1}, got {given!r}.")
+    return list(dict.fromkeys(int(name) for name in names))
 
 
 def parse_families(given: list[str] | None, *, default: list[str]) -> list[Contender]:

@@ -60,8 +60,8 @@ def run_demo(
 ) -> None:
     """Run the main job end to end on the demo company, from nothing to a served forecast.
 
-    Ingests and validates, trains and compares four families, promotes the best, posts the company into the stock
-    ledger, serves the forecast and fetches one.
+    Ingests and validates, trains and compares five families and their ensemble, promotes the best, posts the company
+    into the stock ledger, serves the forecast and fetches one.
     A second run does only what changed.
     """
     from restock.adapters.workspace import create_workspace, stream_dvc
@@ -79,6 +79,7 @@ def run_demo(
         "validate",
         "features",
         *(f"train@{family}" for family in params.forecasting.families),
+        "combine",
         "evaluate",
     ]
     for stage in stages:
@@ -267,6 +268,7 @@ def _print_next_steps(settings: Settings, *, folder: Path, sku: str, location: s
             f"-H 'Content-Type: application/json' -d '{body}'"
         ),
         f'  curl -s "{planning}/api/v1/products/{sku}/page" -H "Authorization: Bearer $(cat {token_file})"',
+        f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock explain {sku} {location} --horizon 7",
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock ledger verify",
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock models",
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db   # compare the runs",

@@ -13,7 +13,7 @@ from rich.table import Table
 from restock.adapters.registry import ModelType
 from restock.cli.console import messages, output, print_json, show_progress
 from restock.errors import ConfigurationError, NotFoundError
-from restock.params import FamilyName, Params, read_params
+from restock.params import ModelName, Params, read_params
 from restock.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def promote_candidate(
     *,
     reason: str,
     promoted_by: str | None = None,
-    family: FamilyName | None = None,
+    family: ModelName | None = None,
     override: str | None = None,
 ) -> PromotionResult:
     """Promote a demand forecaster, showing every step and the gate's figures, and return what was promoted.
@@ -244,13 +244,13 @@ def _print_warnings(warnings: tuple[str, ...]) -> None:
         messages.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
 
 
-def _parse_family(family: str | None) -> FamilyName | None:
-    for known in get_args(FamilyName):
+def _parse_family(family: str | None) -> ModelName | None:
+    for known in get_args(ModelName):
         if known == family:
-            name: FamilyName = known
+            name: ModelName = known
             return name
     if family is not None:
-        raise ConfigurationError(f"family must be one of {', '.join(get_args(FamilyName))}, got {family!r}.")
+        raise ConfigurationError(f"family must be one of {', '.join(get_args(ModelName))}, got {family!r}.")
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.table import Table
@@ -45,6 +45,22 @@ def train(
         messages.print(f"{family}: pinball {metrics['pinball']:.4f}, WAPE {metrics['wape']:.1%}", highlight=False)
 
 
+def combine(as_json: Json = False) -> None:
+    """Weight the trained families, segment by segment, into an ensemble: a candidate as any other."""
+    from restock.pipeline.combine import run_combine
+
+    settings = read_settings()
+    combined = run_combine(settings, read_params(settings.params_file))
+    if as_json:
+        print_json(combined)
+    else:
+        metrics, weights = combined["metrics"], combined["weights"]["all"]
+        named = ", ".join(f"{family} {weight:.0%}" for family, weight in weights.items())
+        messages.print(
+            f"ensemble: pinball {metrics['pinball']:.4f}, WAPE {metrics['wape']:.1%} ({named})", highlight=False
+        )
+
+
 def evaluate(as_json: Json = False) -> None:
     """Score the families beside seasonal naive, draw the plots, and name the candidate for promotion."""
     from restock.pipeline.evaluate import run_evaluate
@@ -54,11 +70,25 @@ def evaluate(as_json: Json = False) -> None:
     if as_json:
         print_json(metrics)
     else:
-        print_comparison(metrics["families"])
+        print_comparison(metrics["families"], windows=metrics["windows"])
+        _print_sums(metrics["paths"])
 
 
-def print_comparison(families: dict[str, dict[str, float]]) -> None:
-    """Print each family's metrics, best first, with the change against seasonal naive."""
+def _print_sums(paths: dict[str, Any]) -> None:
+    """Print how often sums over the longest span lay within the central 80 % of their paths."""
+    if not paths:
+        return
+    learned, alone = (paths[name]["series"] for name in ("dependence", "independence"))
+    span = max(learned, key=int)
+    output.print(
+        f"sums over {span} periods within the central 80 % of their paths: {learned[span]['coverage_80']:.1%} "
+        f"({alone[span]['coverage_80']:.1%} as if days were independent)",
+        highlight=False,
+    )
+
+
+def print_comparison(families: dict[str, dict[str, float]], *, windows: dict[str, dict[str, float]]) -> None:
+    """Print each family's metrics, best first, with their spread over windows and the change against seasonal naive."""
     naive = families["seasonal_naive"]["pinball"]
     table = Table(title="Back-test over all windows, best first", title_justify="left")
     table.add_column("family", no_wrap=True)
@@ -71,10 +101,13 @@ def print_comparison(families: dict[str, dict[str, float]]) -> None:
     }
     for heading, _ in columns.values():
         table.add_column(heading, justify="right")
+    table.add_column("sd over windows", justify="right")
     table.add_column("pinball vs naive", justify="right")
     ranked = sorted(families.items(), key=lambda pair: pair[1]["pinball"])
     for place, (family, metrics) in enumerate(ranked):
         cells = [form.format(metrics[name]) if name in metrics else "-" for name, (_, form) in columns.items()]
+        spread = windows.get(family, {}).get("pinball_sd")
+        cells.append("-" if spread is None else f"{spread:.3f}")
         cells.append(f"{metrics['pinball'] / naive - 1:+.0%}" if naive else "-")
         table.add_row(family, *cells, style="bold green" if place == 0 else None)
     output.print(table)
@@ -82,5 +115,5 @@ def print_comparison(families: dict[str, dict[str, float]]) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (features, train, evaluate):
+    for command in (features, train, combine, evaluate):
         app.command(command.__name__)(command)

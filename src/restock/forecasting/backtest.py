@@ -12,13 +12,11 @@ from restock.forecasting.censoring import mask_censored
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.features import OriginFeatures
 from restock.forecasting.forecast import DemandForecast
-from restock.forecasting.metrics import quantile_column, row_losses, summarise_losses
+from restock.forecasting.metrics import ALL_SEGMENTS, quantile_column, row_losses, summarise_losses
 from restock.forecasting.panel import DemandPanel
 from restock.forecasting.segments import segment_series
 from restock.params import FamilyName, Params
 from restock.timeline import backtest_cutoffs
-
-ALL_SEGMENTS = "all"
 
 
 def find_cutoffs(panel: DemandPanel, params: Params) -> tuple[date, ...]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from restock.forecasting.censoring import SCALE_PERIODS, mask_censored, rolling_sums, series_scale
+from restock.forecasting.censoring import SCALE_PERIODS, censoring_rule, rolling_sums, running_sums, series_scale
+from restock.forecasting.known_demand import known_demand
 from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.params import FeatureParams
 
-# Series whose features are computed at a time: bounds the memory of the intermediate sums, in series x periods.
-_CHUNK_CELLS = 2_000_000
+# Series whose features are computed at a time, in series x periods: few enough that sums stay in the processor's cache.
+_CHUNK_CELLS = 100_000
 _PROMOTION_WINDOW_PERIODS = 28
 _STOCKOUT_WINDOWS_PERIODS = (7, 28)
 # Same weekday of the last weeks (same week of the last years): how many seasons back a season mean reaches.
@@ -59,12 +60,13 @@ def origin_feature_names(params: FeatureParams) -> tuple[str, ...]:
 def build_origin_features(panel: DemandPanel, params: FeatureParams) -> OriginFeatures:
     """Return the features of every observed period of every series.
 
-    Periods that a stockout cut off are masked before any lag or rolling statistic; how much stock was missing is a
-    feature of its own. Lags and rolling statistics are in units of the series' scale at that period.
+    Periods that a stockout cut off are masked, or their demand recovered, before any lag or rolling statistic; how much
+    stock was missing is a feature of its own. Lags and rolling statistics are in units of the series' scale at that
+    period.
 
     Args:
         panel: history; nothing after its last observed period is read.
-        params: lags, windows (periods) and the stockout share that masks.
+        params: lags, windows (periods) and what counts as censored.
     """
     names = origin_feature_names(params)
     values = np.empty((panel.n_series, panel.observed_periods, len(names)), dtype=np.float32)
@@ -79,22 +81,25 @@ def build_origin_features(panel: DemandPanel, params: FeatureParams) -> OriginFe
 
 def _build_chunk(panel: DemandPanel, params: FeatureParams) -> dict[str, FloatArray]:
     """Return the features of a few series by name, each of shape (n_series, observed_periods)."""
-    sales = mask_censored(panel, max_stockout_share=params.max_stockout_share)
+    sales = known_demand(panel, censoring_rule(params)).units
     scale = series_scale(sales)
     built = {SCALE: scale, "log_scale": np.log(scale)}
     built |= _history_features(panel.sales_units[:, : panel.observed_periods], sales)
     for lag in params.lags:
         built[f"lag_{lag}"] = shifted(sales, lag) / scale
     is_zero = np.where(np.isnan(sales), np.float32(np.nan), sales == 0).astype(np.float32)
+    known, squares, zeros = running_sums(sales), running_sums(sales * sales), running_sums(is_zero)
     for window in params.rolling_windows:
-        mean, deviation = _mean_and_deviation(sales, window)
+        mean = known.window_mean(window)
+        # Of the population; rounding may push a variance of zero below it.
+        deviation = np.sqrt(np.maximum(squares.window_mean(window) - mean * mean, 0))
         built[f"mean_{window}"] = mean / scale
         built[f"deviation_{window}"] = deviation / scale
-        built[f"zero_share_{window}"] = _rolling_mean(is_zero, window)
+        built[f"zero_share_{window}"] = zeros.window_mean(window)
     built |= _price_and_promotion_features(panel, sales / scale)
-    stockout = np.nan_to_num(panel.stockout_share[:, : panel.observed_periods])
+    stockout = running_sums(np.nan_to_num(panel.stockout_share[:, : panel.observed_periods]))
     for window in _STOCKOUT_WINDOWS_PERIODS:
-        built[f"stockout_share_{window}"] = _rolling_mean(stockout, window)
+        built[f"stockout_share_{window}"] = stockout.window_mean(window)
     for name, seasons in zip(season_names(), _SEASONS_IN_MEAN, strict=True):
         built[name] = _season_mean(sales, panel.frequency.season_periods, seasons=seasons)
     return built
@@ -128,28 +133,15 @@ def _price_and_promotion_features(panel: DemandPanel, scaled_sales: FloatArray) 
     """Return how promotions and prices have been up to each period."""
     promoted = panel.is_promoted[:, : panel.observed_periods]
     price = panel.unit_price[:, : panel.observed_periods]
-    price_level = _rolling_mean(price, SCALE_PERIODS)
+    price_level = running_sums(price).window_mean(SCALE_PERIODS)
+    smallest = np.float32(1e-6)
     on_promotion = np.where(promoted > 0, scaled_sales, np.float32(np.nan))
-    total, count = rolling_sums(on_promotion, panel.observed_periods)
     return {
         PRICE_LEVEL: price_level,
-        "promoted_share": _rolling_mean(promoted, _PROMOTION_WINDOW_PERIODS),
-        "promoted_level": np.where(count > 0, total / np.maximum(count, 1), np.float32(np.nan)),
-        "price_ratio": price / np.maximum(price_level, np.float32(1e-6)),
+        "promoted_share": running_sums(promoted).window_mean(_PROMOTION_WINDOW_PERIODS),
+        "promoted_level": running_sums(on_promotion).window_mean(panel.observed_periods),
+        "price_ratio": (price / np.maximum(price_level, smallest)).astype(np.float32, copy=False),
     }
-
-
-def _rolling_mean(values: FloatArray, window: int) -> FloatArray:
-    """Return the mean of the known values in the window; NaN where none is known."""
-    total, count = rolling_sums(values, window)
-    return np.where(count > 0, total / np.maximum(count, 1), np.float32(np.nan))
-
-
-def _mean_and_deviation(values: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation (population) of the known values in the window; NaN where none is known."""
-    mean = _rolling_mean(values, window)
-    mean_square = _rolling_mean(values * values, window)
-    return mean, np.sqrt(np.maximum(mean_square - mean * mean, 0))
 
 
 def _season_mean(values: FloatArray, season_periods: int, *, seasons: int) -> FloatArray:

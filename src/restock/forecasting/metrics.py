@@ -6,6 +6,7 @@ import polars as pl
 
 from restock.statistics.quantiles import pinball_loss
 
+ALL_SEGMENTS = "all"
 METRICS = ("wape", "bias", "pinball", "rmsse", "coverage_80", "coverage_90")
 COVERAGES: dict[str, tuple[float, float]] = {"coverage_80": (0.1, 0.9), "coverage_90": (0.05, 0.95)}
 
@@ -89,3 +90,27 @@ def summarise_losses(losses: pl.DataFrame, by: list[str]) -> pl.DataFrame:
         .agg(pl.col("rmsse").mean())
     )
     return pooled.join(per_series, on=by, how="left", nulls_equal=True).sort(by)
+
+
+def summarise_windows(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return how each family's metrics vary from window to window: a mean hides how far one window may lie from it.
+
+    Args:
+        scores: one row a (family, cutoff, segment) with one column a metric; cutoff null means all windows, segment
+            "all" every series.
+
+    Returns:
+        one row a family: n_windows and, for each metric, its mean over the windows and `<metric>_sd`, the sample
+        standard deviation (null for a single window). Every window counts alike.
+    """
+    windows = scores.filter(pl.col("cutoff").is_not_null(), pl.col("segment") == ALL_SEGMENTS)
+    names = [name for name in METRICS if name in scores.columns]
+    return (
+        windows.group_by("family")
+        .agg(
+            pl.len().alias("n_windows"),
+            *(pl.col(name).mean() for name in names),
+            *(pl.col(name).std().alias(f"{name}_sd") for name in names),
+        )
+        .sort("family")
+    )

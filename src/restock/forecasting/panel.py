@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -37,6 +38,8 @@ class DemandPanel:
             neither is known. After the observed periods: the plan, or the last price.
         is_promoted: same shape, 0 or 1. After the observed periods: the plan, or 0.
         is_holiday: same shape, 0 or 1.
+        in_stock_demand_share: same shape, 0-1: share of a period's usual demand that falls into its time with stock;
+            NaN where only the share of the time is known. None: nowhere known.
     """
 
     series: pl.DataFrame
@@ -48,6 +51,7 @@ class DemandPanel:
     unit_price: FloatArray
     is_promoted: FloatArray
     is_holiday: FloatArray
+    in_stock_demand_share: FloatArray | None = None
 
     @property
     def n_series(self) -> int:
@@ -72,6 +76,16 @@ class DemandPanel:
         """Return the index of the period that begins on `day`; it may lie outside the grid."""
         return period_index(day, self.start, frequency=self.frequency)
 
+    def demand_share_in_stock(self) -> FloatArray:
+        """Return the share of each period's usual demand that falls into its time with stock, 0-1; NaN is unknown.
+
+        Where only the share of the time is known, demand counts as spread evenly over it.
+        """
+        even = 1 - self.stockout_share
+        if self.in_stock_demand_share is None:
+            return even
+        return np.where(np.isnan(self.in_stock_demand_share), even, self.in_stock_demand_share)
+
     def select(self, rows: NDArray[np.intp]) -> DemandPanel:
         """Return the panel of the series at `rows`, in that order."""
         return replace(
@@ -82,6 +96,7 @@ class DemandPanel:
             unit_price=self.unit_price[rows],
             is_promoted=self.is_promoted[rows],
             is_holiday=self.is_holiday[rows],
+            in_stock_demand_share=None if self.in_stock_demand_share is None else self.in_stock_demand_share[rows],
         )
 
     def observed_until(self, cutoff: date) -> DemandPanel:
@@ -99,7 +114,12 @@ class DemandPanel:
         sales, stockout = self.sales_units.copy(), self.stockout_share.copy()
         sales[:, keep:] = np.nan
         stockout[:, keep:] = np.nan
-        return replace(self, observed_periods=keep, sales_units=sales, stockout_share=stockout)
+        known = replace(self, observed_periods=keep, sales_units=sales, stockout_share=stockout)
+        if self.in_stock_demand_share is None:
+            return known
+        in_stock = self.in_stock_demand_share.copy()
+        in_stock[:, keep:] = np.nan
+        return replace(known, in_stock_demand_share=in_stock)
 
     def extended(self, horizon: int) -> DemandPanel:
         """Return the panel with the grid long enough for `horizon` periods after the last observed one.
@@ -122,6 +142,9 @@ class DemandPanel:
             unit_price=padded(self.unit_price, self.unit_price[:, -1:]),
             is_promoted=padded(self.is_promoted, 0.0),
             is_holiday=padded(self.is_holiday, 0.0),
+            in_stock_demand_share=None
+            if self.in_stock_demand_share is None
+            else padded(self.in_stock_demand_share, np.nan),
         )
 
 
@@ -160,7 +183,7 @@ def build_demand_panel(
     observed_periods = period_index(last, start, frequency=frequency) + 1
     n_periods = observed_periods + horizon + HOLIDAY_REACH_PERIODS
 
-    series = _series_attributes(sales, products, locations=locations)
+    series = series_attributes(sales.select("sku", "location").unique(), products, locations=locations)
     rows = (
         sales.select("sku", "location")
         .join(
@@ -194,7 +217,16 @@ def build_demand_panel(
         unit_price=unit_price,
         is_promoted=np.nan_to_num(grid("is_promoted", 0.0)),
         is_holiday=_holiday_grid(calendar, series["location"], start=start, n_periods=n_periods, frequency=frequency),
+        in_stock_demand_share=_known_grid(sales, grid),
     )
+
+
+def _known_grid(sales: pl.DataFrame, grid: Callable[[str, float], FloatArray]) -> FloatArray | None:
+    """Return the grid of the in-stock demand shares, None where a source knows none."""
+    name = "in_stock_demand_share"
+    if name not in sales.columns or sales[name].null_count() == sales.height:
+        return None
+    return grid(name, np.nan)
 
 
 def _date_bounds(sales: pl.DataFrame) -> tuple[date, date]:
@@ -204,8 +236,14 @@ def _date_bounds(sales: pl.DataFrame) -> tuple[date, date]:
     return first, last
 
 
-def _series_attributes(sales: pl.DataFrame, products: pl.DataFrame, *, locations: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a series with its static attributes."""
+def series_attributes(keys: pl.DataFrame, products: pl.DataFrame, *, locations: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a series with its static attributes, columns `SERIES_COLUMNS`, sorted by sku then location.
+
+    Args:
+        keys: columns sku and location, unique.
+        products: table `products`; a sku without a row gets empty categories.
+        locations: table `locations`; a location without a row gets an empty region.
+    """
     levels = pl.col("category_path").str.split(CATEGORY_SEPARATOR)
     catalogue = products.select(
         "sku",
@@ -214,8 +252,7 @@ def _series_attributes(sales: pl.DataFrame, products: pl.DataFrame, *, locations
         list_price=pl.col("unit_price").cast(pl.Float32),
     )
     return (
-        sales.select("sku", "location")
-        .unique()
+        keys.select("sku", "location")
         .sort("sku", "location")
         .join(catalogue, on="sku", how="left")
         .join(locations.select("location", "region"), on="location", how="left")

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restock.errors import InsufficientHistoryError
-from restock.forecasting.censoring import mask_censored
+from restock.forecasting.censoring import censoring_rule, mask_censored
 from restock.forecasting.features import PRICE_LEVEL, SCALE, OriginFeatures, season_names
 from restock.forecasting.group_levels import ATTRIBUTES, GroupHistory, season_position
+from restock.forecasting.known_demand import demand_in_hindsight
 from restock.forecasting.panel import HOLIDAY_REACH_PERIODS, DemandPanel, FloatArray
+from restock.forecasting.similar_periods import SIMILAR_NAMES, similar_period_columns
 from restock.params import FeatureParams, Params
 
 IndexArray = NDArray[np.intp]
@@ -30,7 +32,7 @@ class TrainingRows:
     Attributes:
         names: name of each column of `inputs`.
         inputs: shape (n_rows, n_features), float32; NaN is unknown.
-        targets: shape (n_rows,), sales in units of the series' scale at the cutoff.
+        targets: shape (n_rows,), demand in units of the series' scale at the cutoff; drawn where it was recovered.
         weights: shape (n_rows,), mean 1.
     """
 
@@ -78,6 +80,7 @@ def row_feature_names(features: OriginFeatures) -> tuple[str, ...]:
         "is_promoted",
         "target_price_ratio",
         "price_change",
+        *SIMILAR_NAMES,
     )
 
 
@@ -120,16 +123,80 @@ def assemble_rows(
             at_season,
             groups.reshape(len(places.series), -1),
             _target_columns(panel, places, price_level=at_origin[:, columns[PRICE_LEVEL]], params=params),
+            _similar_columns(panel, places, scale=scale, params=params),
         ],
         axis=1,
         dtype=np.float32,
     )
 
 
-def sample_training_rows(
+@dataclass(frozen=True, kw_only=True)
+class TrainingSample:
+    """Which rows to learn from; their inputs are made on demand, some at a time, so that memory stays bounded.
+
+    Attributes:
+        panel: history.
+        features: origin features of its observed periods.
+        groups: what its groups sold up to every observed period.
+        params: which columns are known ahead.
+        places: the rows, by series and target.
+        targets: shape (n_rows,), sales in units of the series' scale at the cutoff.
+        weights: shape (n_rows,), mean 1.
+    """
+
+    panel: DemandPanel
+    features: OriginFeatures
+    groups: GroupHistory
+    params: FeatureParams
+    places: RowPlaces
+    targets: FloatArray
+    weights: FloatArray
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each column of the inputs."""
+        return row_feature_names(self.features)
+
+    @property
+    def age(self) -> IndexArray:
+        """Periods from each target to the last observed one; shape (n_rows,)."""
+        age: IndexArray = self.panel.observed_periods - 1 - self.places.target
+        return age
+
+    def inputs(self, rows: slice) -> FloatArray:
+        """Return the inputs of some rows; shape (n_rows, n_features)."""
+        places = RowPlaces(
+            series=self.places.series[rows], origin=self.places.origin[rows], horizon=self.places.horizon[rows]
+        )
+        position = season_position(self.panel.start, places.target, frequency=self.panel.frequency)
+        codes = self.groups.codes[places.series]
+        means = [self.groups.mean_units[name][codes[:, n], places.origin] for n, name in enumerate(ATTRIBUTES)]
+        seasons = [
+            self.groups.season_index(name, codes[:, n], period=places.origin, position=position)
+            for n, name in enumerate(ATTRIBUTES)
+        ]
+        return assemble_rows(
+            self.panel,
+            self.features,
+            places,
+            group_means=np.stack(means, axis=1),
+            group_seasons=np.stack(seasons, axis=1),
+            params=self.params,
+        )
+
+    def rows(self) -> TrainingRows:
+        """Return all rows with their inputs."""
+        return TrainingRows(
+            names=self.names, inputs=self.inputs(slice(None)), targets=self.targets, weights=self.weights
+        )
+
+
+def draw_training_sample(
     panel: DemandPanel, features: OriginFeatures, groups: GroupHistory, *, params: Params
-) -> TrainingRows:
-    """Return rows drawn from all (series, cutoff, horizon) whose target is observed and not cut off by a stockout.
+) -> TrainingSample:
+    """Return rows drawn from all (series, cutoff, horizon) whose target is known, or recovered from a part of it.
+
+    A recovered target is a draw of what demand may have been, and counts as much as its sales have told of it.
 
     Args:
         panel: history; only observed periods are targets.
@@ -141,34 +208,27 @@ def sample_training_rows(
         InsufficientHistoryError: there is no such row.
     """
     rng = np.random.default_rng(params.seed)
-    places, targets = _draw_places(panel, rng, params=params)
-    position = season_position(panel.start, places.target, frequency=panel.frequency)
-    codes = groups.codes[places.series]
-    means = [groups.mean_units[name][codes[:, n], places.origin] for n, name in enumerate(ATTRIBUTES)]
-    seasons = [groups.season_index[name][codes[:, n], places.origin, position] for n, name in enumerate(ATTRIBUTES)]
-    inputs = assemble_rows(
-        panel,
-        features,
-        places,
-        group_means=np.stack(means, axis=1),
-        group_seasons=np.stack(seasons, axis=1),
-        params=params.features,
-    )
+    places, targets, told = _draw_places(panel, rng, params=params)
     scale = features.column(SCALE)[places.series, places.origin]
-    weights = np.minimum(scale / scale.mean(), _LARGEST_WEIGHT)
-    return TrainingRows(
-        names=row_feature_names(features),
-        inputs=inputs,
+    weights = np.minimum(scale / scale.mean(), _LARGEST_WEIGHT) * told
+    return TrainingSample(
+        panel=panel,
+        features=features,
+        groups=groups,
+        params=params.features,
+        places=places,
         targets=(targets / scale).astype(np.float32),
         weights=(weights / weights.mean()).astype(np.float32),
     )
 
 
-def _draw_places(panel: DemandPanel, rng: np.random.Generator, *, params: Params) -> tuple[RowPlaces, FloatArray]:
-    """Return which rows to learn from, and their targets in units."""
-    sales = mask_censored(panel, max_stockout_share=params.features.max_stockout_share)
+def _draw_places(
+    panel: DemandPanel, rng: np.random.Generator, *, params: Params
+) -> tuple[RowPlaces, FloatArray, FloatArray]:
+    """Return which rows to learn from, their targets in units, and how much of each was told by sales, 0-1."""
+    demand = demand_in_hindsight(panel, censoring_rule(params.features))
     first_listed = np.argmax(~np.isnan(panel.sales_units[:, : panel.observed_periods]), axis=1)
-    is_target = ~np.isnan(sales)
+    is_target = demand.weight > 0
     is_target &= np.arange(panel.observed_periods) > first_listed[:, None]
     is_target[:, : max(0, panel.observed_periods - params.forecasting.training_periods)] = False
     cells = np.flatnonzero(is_target)
@@ -183,13 +243,40 @@ def _draw_places(panel: DemandPanel, rng: np.random.Generator, *, params: Params
     series, target = np.divmod(np.sort(drawn), panel.observed_periods)
     longest = np.minimum(params.forecasting.horizon, target - first_listed[series])
     horizon = rng.integers(1, longest, endpoint=True)
-    return RowPlaces(series=series, origin=target - horizon, horizon=horizon), sales[series, target]
+    places = RowPlaces(series=series, origin=target - horizon, horizon=horizon)
+    return places, demand.draw(series, target, rng), demand.weight[series, target]
 
 
 def _origin_columns(features: OriginFeatures) -> list[str]:
     """Return the origin features that are inputs as they are: all but those in units."""
     in_units = {SCALE, PRICE_LEVEL, *season_names()}
     return [name for name in features.names if name not in in_units]
+
+
+def _planned(panel: DemandPanel, places: RowPlaces, params: FeatureParams) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return price, promotion and holiday of each row's target as planned; what isn't known ahead stays as it was."""
+    promotion_period = places.target if "is_promoted" in params.known_ahead else places.origin
+    price_period = places.target if "unit_price" in params.known_ahead else places.origin
+    return (
+        panel.unit_price[places.series, price_period],
+        panel.is_promoted[places.series, promotion_period],
+        panel.is_holiday[places.series, places.target],
+    )
+
+
+def _similar_columns(panel: DemandPanel, places: RowPlaces, *, scale: FloatArray, params: FeatureParams) -> FloatArray:
+    """Return how each row's series sold in similar periods; shape (n_rows, len(SIMILAR_NAMES))."""
+    return similar_period_columns(
+        # As sold in stock: called for every part of the rows, and what is recovered takes its time.
+        mask_censored(panel, max_stockout_share=params.max_stockout_share),
+        (panel.unit_price, panel.is_promoted, panel.is_holiday),
+        series=places.series,
+        origin=places.origin,
+        target=places.target,
+        scale=scale,
+        planned=_planned(panel, places, params),
+        season_periods=panel.frequency.season_periods,
+    )
 
 
 def _target_columns(
@@ -202,9 +289,7 @@ def _target_columns(
     day_of_month = (dates - dates.astype("datetime64[M]").astype(dates.dtype)).astype(np.float32)
     angle = 2 * np.pi * day_of_year / _YEAR_DAYS
     to_holiday, since_holiday = _holiday_distances(panel.is_holiday)
-    promotion_period = target if "is_promoted" in params.known_ahead else places.origin
-    price_period = target if "unit_price" in params.known_ahead else places.origin
-    price = panel.unit_price[places.series, price_period]
+    price, is_promoted, is_holiday = _planned(panel, places, params)
     return np.stack(
         [
             places.horizon,
@@ -212,10 +297,10 @@ def _target_columns(
             day_of_month,
             np.sin(angle),
             np.cos(angle),
-            panel.is_holiday[places.series, target],
+            is_holiday,
             to_holiday[places.series, target],
             since_holiday[places.series, target],
-            panel.is_promoted[places.series, promotion_period],
+            is_promoted,
             price / np.maximum(price_level, 1e-6),
             price / np.maximum(panel.unit_price[places.series, places.origin], 1e-6),
         ],

@@ -15,13 +15,14 @@ from restock.adapters.registry import ModelType
 from restock.adapters.storage import checksums_of, read_json
 from restock.errors import DataError, NotFoundError
 from restock.operations.stored_history import HISTORY_TABLES
-from restock.params import FamilyName, Params, merge_values, parse_params
+from restock.params import FamilyName, ModelName, Params, merge_values, parse_params
 from restock.timeline import Frequency
 
 BASELINE: FamilyName = "seasonal_naive"
 _TRAIN_AGAIN = "Train again: dvc repro."
 # What the forecast is asked for is today's affair; how it is made is the recipe's.
 _ASKED_FOR = ("horizon", "quantiles", "frequency")
+_MADE_BY = ("seed", "features", "families", "evaluation", "ensemble", "calibration", "cold_start")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class Candidate:
         mlflow_run_id: the run that tracked the training; None where it was not tracked.
     """
 
-    family: FamilyName
+    family: ModelName
     folder: Path
     recipe: dict[str, Any]
     cutoff: date
@@ -62,7 +63,7 @@ class Candidate:
         return self.folder / "model"
 
 
-def choose_family(data_dir: Path) -> FamilyName:
+def choose_family(data_dir: Path) -> ModelName:
     """Return the family that evaluation names as the candidate.
 
     Raises:
@@ -72,18 +73,28 @@ def choose_family(data_dir: Path) -> FamilyName:
         named = read_json(data_dir / "reports" / "evaluation" / "candidate.json")
     except NotFoundError as error:
         raise NotFoundError(f"no candidate was evaluated yet: {error} Run the pipeline first: dvc repro.") from error
-    family: FamilyName = named["family"]
+    family: ModelName = named["family"]
     return family
 
 
-def read_candidate(data_dir: Path, family: FamilyName) -> Candidate:
+def candidate_folder(data_dir: Path, family: ModelName) -> Path:
+    """Return where training leaves a family, or combining the ensemble.
+
+    The ensemble lies apart: the folder of the families is what it is made from.
+    """
+    if family == "ensemble":
+        return data_dir / "combined" / ModelType.DEMAND_FORECASTING
+    return data_dir / "candidates" / ModelType.DEMAND_FORECASTING / family
+
+
+def read_candidate(data_dir: Path, family: ModelName) -> Candidate:
     """Return what training left of a family.
 
     Raises:
         NotFoundError: the family was not trained.
         DataError: its folder is not what training writes.
     """
-    folder = data_dir / "candidates" / ModelType.DEMAND_FORECASTING / family
+    folder = candidate_folder(data_dir, family)
     try:
         training = read_json(folder / "training.json")
         files = checksums_of(folder / "model")
@@ -133,19 +144,24 @@ def apply_recipe(recipe: dict[str, Any], params: Params) -> Params:
         ConfigurationError: this version of restock does not know the recipe.
     """
     forecasting = {key: value for key, value in recipe.get("forecasting", {}).items() if key not in _ASKED_FOR}
-    made_by = {key: recipe[key] for key in ("seed", "features", "families") if key in recipe}
+    made_by = {key: recipe[key] for key in _MADE_BY if key in recipe}
     values = merge_values(params.model_dump(mode="json"), made_by | {"forecasting": forecasting})
     return parse_params(values, origin="the recipe of the served version")
 
 
-def is_same_recipe(family: FamilyName, params: Params, *, other_family: str, other_params: Params) -> bool:
+def is_same_recipe(family: ModelName, params: Params, *, other_family: str, other_params: Params) -> bool:
     """Return whether two ways of making a model are the same, whatever they are asked for and back-tested on."""
     if family != other_family:
         return False
 
     def essence(values: Params) -> tuple[Any, ...]:
         sampled = values.forecasting.training_rows, values.forecasting.training_periods
-        return values.seed, values.features, sampled, getattr(values.families, family)
+        made_by = values.seed, values.features, sampled
+        if family != "ensemble":
+            return *made_by, getattr(values.families, family)
+        members = values.forecasting.families
+        sections = tuple(getattr(values.families, member) for member in members)
+        return *made_by, members, sections, values.evaluation, values.ensemble, values.calibration, values.cold_start
 
     return essence(params) == essence(other_params)
 

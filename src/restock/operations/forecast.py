@@ -8,11 +8,12 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from restock.errors import DataError, HorizonError, NotReadyError
+from restock.forecasting.families.ensemble import EnsembleForecaster
 from restock.forecasting.forecast import DemandForecast
-from restock.forecasting.panel import DemandPanel, FloatArray, build_demand_panel
+from restock.forecasting.panel import DemandPanel, build_demand_panel
+from restock.operations.planned_periods import PlannedPeriod, PlannedSeries, plan_periods
 from restock.operations.served_model import ServedModel
 from restock.operations.stored_history import StoredHistory
 from restock.statistics.quantiles import interpolate_quantiles
@@ -30,12 +31,6 @@ class QuantileError(DataError):
     """A quantile lies outside those that the model gives."""
 
     title = "The quantile can't be given"
-
-
-class PlanError(DataError):
-    """A planned period is not one of the forecast periods, or is planned twice."""
-
-    title = "The plan does not fit the forecast"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +68,6 @@ class RejectedRowsError(DataError):
     def members(self) -> dict[str, object]:
         """Return the faults."""
         return {"errors": [asdict(fault) for fault in self.faults]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedPeriod:
-    """What is known ahead about one period; None where nothing is.
-
-    Attributes:
-        date: first day of the period.
-        unit_price: planned price, currency per unit.
-        is_promoted: whether a promotion is planned.
-    """
-
-    date: date
-    unit_price: float | None
-    is_promoted: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,22 +140,55 @@ def forecast_stored(
         horizon: periods after the last stored one; None means the longest the model gives.
         quantiles: probability levels, increasing.
 
+    A series without sales, or with few, is forecast all the same; its assumptions say so.
+
     Raises:
-        UnknownSeriesError: a series has no stored history.
+        UnknownSeriesError: the sku or the location of a series is not known.
         HorizonError: the horizon is longer than the model gives.
         QuantileError: a level lies outside those of the model.
         PlanError: a plan does not fit the forecast periods.
         NotReadyError: the history is still being rebuilt for a model of another frequency.
+    """
+    planned = plan_stored(model, history, series=series, horizon=horizon)
+    return _answer(model, planned, quantiles=quantiles, data_hash=history.data_hash)
+
+
+def plan_stored(
+    model: ServedModel, history: StoredHistory, *, series: Sequence[SeriesRequest], horizon: int | None
+) -> PlannedSeries:
+    """Return what a forecast of stored series reads.
+
+    Raises:
+        UnknownSeriesError, HorizonError, PlanError, NotReadyError: as `forecast_stored`.
     """
     if history.panel.frequency is not model.frequency:
         raise NotReadyError(
             f"the stored history is {history.panel.frequency} and is being rebuilt for a {model.frequency} model; "
             "ask again in a few seconds."
         )
-    checked = _check_horizon(model, horizon)
     panel = history.select([(one.sku, one.location) for one in series])
-    plans = [one.planned for one in series]
-    return _answer(model, panel, plans=plans, horizon=checked, quantiles=quantiles, data_hash=history.data_hash)
+    return plan_panel(model, panel, plans=[one.planned for one in series], horizon=horizon)
+
+
+def plan_panel(
+    model: ServedModel, panel: DemandPanel, *, plans: Sequence[tuple[PlannedPeriod, ...]], horizon: int | None
+) -> PlannedSeries:
+    """Return what a forecast of known series reads, with what is assumed of their histories and plans.
+
+    Args:
+        model: what forecasts.
+        panel: their history.
+        plans: one a series.
+        horizon: periods; None means the longest the model gives.
+
+    Raises:
+        HorizonError, PlanError: as `forecast_stored`.
+    """
+    checked = _check_horizon(model, horizon)
+    words = [_history_words(model, known) for known in np.count_nonzero(~np.isnan(panel.sales_units), axis=1)]
+    planned = plan_periods(panel.extended(checked), plans, horizon=checked)
+    assumptions = tuple((*own, *assumed) for own, assumed in zip(words, planned.assumptions, strict=True))
+    return replace(planned, assumptions=assumptions)
 
 
 def forecast_posted(
@@ -218,7 +231,8 @@ def forecast_posted(
         frequency=model.frequency,
         horizon=checked,
     )
-    return _answer(model, panel, plans=[posted.planned], horizon=checked, quantiles=quantiles, data_hash=data_hash)
+    planned = plan_periods(panel.extended(checked), [posted.planned], horizon=checked)
+    return _answer(model, planned, quantiles=quantiles, data_hash=data_hash)
 
 
 def check_posted_sales(sales: pl.DataFrame, *, frequency: Frequency, today: date) -> pl.DataFrame:
@@ -275,15 +289,9 @@ def _check_horizon(model: ServedModel, horizon: int | None) -> int:
 
 
 def _answer(
-    model: ServedModel,
-    panel: DemandPanel,
-    *,
-    plans: Sequence[tuple[PlannedPeriod, ...]],
-    horizon: int,
-    quantiles: Sequence[float],
-    data_hash: str,
+    model: ServedModel, planned: PlannedSeries, *, quantiles: Sequence[float], data_hash: str
 ) -> ForecastAnswer:
-    """Return the forecast of every series of `panel` under its plan."""
+    """Return the forecast of every series under its plan."""
     wanted = tuple(quantiles)
     given = model.forecaster.quantiles
     outside = [level for level in wanted if not given[0] <= level <= given[-1]]
@@ -292,8 +300,7 @@ def _answer(
             f"quantiles must lie within {given[0]:g} and {given[-1]:g}, which {model.version} gives, "
             f"got {', '.join(f'{level:g}' for level in outside)}."
         )
-    planned, assumptions = _with_plans(panel.extended(horizon), plans, horizon=horizon)
-    forecast = model.forecaster.forecast(planned, horizon=horizon)
+    forecast = model.forecaster.forecast(planned.panel, horizon=planned.horizon)
     interpolated = tuple(level for level in wanted if level not in given)
     if wanted != forecast.quantiles:
         units = interpolate_quantiles(forecast.quantile_units, forecast.quantiles, wanted)
@@ -302,73 +309,23 @@ def _answer(
         forecast=forecast,
         model=model,
         interpolated_quantiles=interpolated,
-        assumptions=assumptions,
+        assumptions=planned.assumptions,
         data_hash=data_hash,
     )
 
 
-def _with_plans(
-    panel: DemandPanel, plans: Sequence[tuple[PlannedPeriod, ...]], *, horizon: int
-) -> tuple[DemandPanel, tuple[tuple[str, ...], ...]]:
-    """Return the panel with the plans written over what it assumes ahead, and what is still assumed, a series each."""
-    prices, promotions = panel.unit_price, panel.is_promoted
-    if any(plans):
-        prices, promotions = prices.copy(), promotions.copy()
-    first = panel.observed_periods
-    assumptions = []
-    for row, plan in enumerate(plans):
-        columns = _planned_columns(panel, plan, horizon=horizon)
-        has_price, has_promotion = np.zeros(horizon, dtype=bool), np.zeros(horizon, dtype=bool)
-        for column, period in zip(columns, plan, strict=True):
-            if period.unit_price is not None:
-                prices[row, column], has_price[column - first] = period.unit_price, True
-            if period.is_promoted is not None:
-                promotions[row, column], has_promotion[column - first] = period.is_promoted, True
-        ahead = slice(first, first + horizon)
-        assumptions.append(
-            (
-                *_promotion_words(promotions[row, ahead], has_promotion),
-                *_price_words(panel.unit_price[row, ahead], has_price),
-            )
-        )
-    return replace(panel, unit_price=prices, is_promoted=promotions), tuple(assumptions)
+def _history_words(model: ServedModel, n_known: int) -> tuple[str, ...]:
+    """Return what is assumed where a series has no history, or hardly one.
 
-
-def _planned_columns(panel: DemandPanel, plan: tuple[PlannedPeriod, ...], *, horizon: int) -> list[int]:
-    """Return the column of the grid that each planned period stands in."""
-    dates = [panel.date_of(panel.observed_periods + ahead) for ahead in range(horizon)] if plan else []
-    position = {day: panel.observed_periods + ahead for ahead, day in enumerate(dates)}
-    columns = [position.get(period.date) for period in plan]
-    for period, column in zip(plan, columns, strict=True):
-        if column is None:
-            raise PlanError(
-                f"planned date {period.date} is not a forecast period: those are every {panel.frequency.days} days "
-                f"from {dates[0]} to {dates[-1]}."
-            )
-    known = [column for column in columns if column is not None]
-    if len(set(known)) < len(known):
-        raise PlanError("a date is planned more than once, expected one entry a period.")
-    return known
-
-
-def _promotion_words(promotions: FloatArray, is_planned: NDArray[np.bool_]) -> tuple[str, ...]:
-    open_periods = int((~is_planned).sum())
-    if open_periods == 0:
-        return ()
-    where = "" if open_periods == len(is_planned) else f" on {open_periods} of {len(is_planned)} periods"
-    if (promotions[~is_planned] > 0).any():
-        return (f"promotions as stored{where}",)
-    return (f"no promotion planned{where}",)
-
-
-def _price_words(prices: FloatArray, is_planned: NDArray[np.bool_]) -> tuple[str, ...]:
-    open_periods = int((~is_planned).sum())
-    if open_periods == 0:
-        return ()
-    where = "" if open_periods == len(is_planned) else f" on {open_periods} of {len(is_planned)} periods"
-    assumed = np.unique(prices[~is_planned])
-    if np.isnan(assumed).any():
-        return (f"no price is known{where}",)
-    if len(assumed) > 1:
-        return (f"prices as stored{where}",)
-    return (f"price stays at {assumed[0]:.2f}{where}",)
+    Args:
+        model: what forecasts.
+        n_known: periods of the series with known sales.
+    """
+    cold_start = model.forecaster.cold_start if isinstance(model.forecaster, EnsembleForecaster) else None
+    if n_known == 0 and cold_start is None:
+        return (f"never sold here, and family {model.family} needs a history: expect far too little",)
+    if n_known == 0:
+        return ("never sold here: told by what the product and the location share with others",)
+    if cold_start is not None and n_known < cold_start.young_periods:
+        return (f"sold for {n_known} periods only: told in part by what the product shares with others",)
+    return ()

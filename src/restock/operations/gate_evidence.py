@@ -14,7 +14,7 @@ import yaml
 from restock.adapters.registry import ModelType, read_current, read_metadata, verify_version
 from restock.adapters.storage import read_table, sha256_of
 from restock.errors import ConfigurationError, DataError, NotFoundError, TamperedVersionError
-from restock.forecasting.backtest import run_backtest
+from restock.forecasting.combination import run_model_backtest
 from restock.forecasting.panel import DemandPanel, build_demand_panel
 from restock.operations.candidates import (
     BASELINE,
@@ -27,7 +27,7 @@ from restock.operations.candidates import (
 from restock.operations.promotion_gate import Rules, ServedVersion, Verdict, judge_candidate
 from restock.operations.stored_history import HISTORY_TABLES
 from restock.operations.version_files import PARAMS_FILE
-from restock.params import FamilyName, Params
+from restock.params import ModelName, Params
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def _find_served(
     try:
         folder = verify_version(models_dir, ModelType.DEMAND_FORECASTING, version)
         metadata = read_metadata(models_dir, ModelType.DEMAND_FORECASTING, version)
-        family: FamilyName = metadata["family"]
+        family: ModelName = metadata["family"]
         recipe = yaml.safe_load((folder / PARAMS_FILE).read_text(encoding="utf-8"))
         served_params = apply_recipe(recipe, params)
     except (NotFoundError, TamperedVersionError, ConfigurationError) as error:
@@ -165,12 +165,12 @@ def _find_served(
     if known is not None:
         return ServedVersion(version=version, backtest=known)
     logger.info("back-testing the recipe of version %d (%s) on the data in force", version, family)
-    backtest = run_backtest(panel, family=family, params=served_params, on_progress=on_progress)
+    backtest = run_model_backtest(panel, name=family, params=served_params, on_progress=on_progress)
     return ServedVersion(version=version, backtest=backtest)
 
 
 def _find_backtest(
-    candidate: Candidate, params: Params, *, data_dir: Path, family: FamilyName, served_params: Params
+    candidate: Candidate, params: Params, *, data_dir: Path, family: ModelName, served_params: Params
 ) -> pl.DataFrame | None:
     """Return the back-test of the served recipe that training made on the candidate's data, None where it made none."""
     try:

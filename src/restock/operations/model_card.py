@@ -6,9 +6,11 @@ from typing import Any
 
 _FAMILIES = {
     "seasonal_naive": "seasonal naive: the last season repeated, with the spread of its own past errors",
+    "statistical": "exponential smoothing, chosen per series by length and intermittence, with pooled past errors",
     "random_forest": "random forest with quantiles from its leaves (scikit-learn)",
     "xgboost": "boosted trees, all quantiles in one model, the mean by a Tweedie objective (XGBoost)",
     "neural": "a mixer-like network over the lookback window with a quantile head (TensorFlow)",
+    "ensemble": "average of several families' quantile functions, weighted and calibrated per segment",
 }
 _COLUMNS = {"pinball": "{:.4f}", "wape": "{:.1%}", "bias": "{:+.1%}", "rmsse": "{:.3f}", "coverage_80": "{:.1%}"}
 _ROWS = {"candidate": "this version", "seasonal_naive": "seasonal naive", "replaced": "replaced version's recipe"}
@@ -104,7 +106,7 @@ def _limits(metadata: dict[str, Any]) -> str:
             "- A product without history is forecast from its category and location alone: expect wide errors.",
             "- Stockouts that nobody recorded look like low demand.",
             "- What never happened before (a new competitor, a closed road) is not in it.",
-            "- Series are forecast one by one: sums over skus or locations need the dependence between them.",
+            "- Quantiles don't add up, over periods or over series: sums need sample paths, drawn by dependence.json.",
         )
     )
 

@@ -35,12 +35,14 @@ from restock.adapters.storage import read_json
 from restock.adapters.tracking import TrackingPlace, tracking_place
 from restock.adapters.workspace import run_dvc
 from restock.errors import ConfigurationError, DataError, GateRefusedError, NotFoundError, TamperedVersionError
+from restock.forecasting.dependence import learn_dependence
 from restock.operations.candidates import Candidate, choose_family, read_candidate
 from restock.operations.gate_evidence import Evidence, gather_evidence
 from restock.operations.mirror import try_challenge, try_mirror, try_register
+from restock.operations.path_recipe import PathRecipe
 from restock.operations.promotion_gate import Verdict
 from restock.operations.version_files import METRICS_FILE, compare_metrics, describe_version, write_version_files
-from restock.params import FamilyName, Params
+from restock.params import ModelName, Params
 from restock.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class PromotionRequest:
 
     reason: str
     promoted_by: str
-    family: FamilyName | None = None
+    family: ModelName | None = None
     override: str | None = None
 
     def __post_init__(self) -> None:
@@ -262,6 +264,11 @@ def _build(job: _Promotion) -> None:
         metadata=_describe(job),
         metrics=job.metrics,
         tables=job.evidence.tables,
+        paths=PathRecipe(
+            dependence=learn_dependence(job.evidence.candidate, job.evidence.panel, params=job.params),
+            seed=job.params.seed,
+            n_paths=job.params.paths.n_paths,
+        ),
     )
 
 

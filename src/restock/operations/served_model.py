@@ -12,6 +12,7 @@ from restock.adapters.registry import read_current, read_metadata, verify_versio
 from restock.adapters.storage import read_json
 from restock.forecasting.forecast import DemandForecaster
 from restock.operations.golden import replay_golden
+from restock.operations.path_recipe import PathRecipe, read_path_recipe
 from restock.timeline import Frequency
 
 # After loading, hardly anything in memory dies: fewer and shorter collections keep them out of the requests' tail.
@@ -30,6 +31,7 @@ class ServedModel:
         training_data_hash: hash of the data it was trained on.
         frequency: length of one period.
         forecaster: the model.
+        paths: how its sample paths are drawn; None for a version from before there were paths.
     """
 
     model_type: str
@@ -39,6 +41,7 @@ class ServedModel:
     training_data_hash: str
     frequency: Frequency
     forecaster: DemandForecaster
+    paths: PathRecipe | None = None
 
 
 def find_served_version(models_dir: Path, model_type: str) -> int | None:
@@ -73,6 +76,7 @@ def load_served_model(models_dir: Path, model_type: str, version: int) -> Served
         training_data_hash=metadata["data_hash"],
         frequency=Frequency(golden["frequency"]),
         forecaster=forecaster,
+        paths=read_path_recipe(folder),
     )
 
 

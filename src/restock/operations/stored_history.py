@@ -15,13 +15,16 @@ import polars as pl
 
 from restock.adapters.storage import read_table, sha256_of
 from restock.errors import DataError, NotFoundError
-from restock.forecasting.panel import DemandPanel, build_demand_panel
+from restock.forecasting.panel import DemandPanel, build_demand_panel, series_attributes
+from restock.forecasting.unsold import join_panels, unsold_series
 from restock.schema import Table
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 from restock.timeline import Frequency
 
 HISTORY_TABLES: tuple[Table, ...] = (SALES, PRODUCTS, LOCATIONS, CALENDAR)
 
+# Kind of a location that sells to customers: a catalogued product may be asked for there before it was ever sold.
+STORE = "store"
 # Near matches are looked for among this many neighbours in sorted order: a whole catalogue would take seconds.
 _NEIGHBOURS = 200
 _NEAR_MATCHES = 5
@@ -58,7 +61,7 @@ class UnknownSeries:
         sku: as asked for.
         location: as asked for.
         detail: which part is unknown.
-        near_matches: known names that look alike: skus, or locations, or the locations that sell the sku.
+        near_matches: known names that look alike: skus, or locations.
     """
 
     position: int
@@ -94,10 +97,11 @@ class StoredHistory:
     Attributes:
         panel: every series, horizon included.
         rows: row of the panel by (sku, location).
-        skus: known skus, sorted.
-        locations: known locations, sorted.
+        skus: known skus, sold or in the catalogue, sorted.
+        locations: known locations that sell, or are stores, sorted.
         calendar: table `calendar`, also for posted history.
         location_table: table `locations`, also for posted history.
+        products: table `products`: the catalogue.
         data_hash: SHA-256 over the validated tables' hashes.
     """
 
@@ -107,21 +111,37 @@ class StoredHistory:
     locations: tuple[str, ...]
     calendar: pl.DataFrame
     location_table: pl.DataFrame
+    products: pl.DataFrame
     data_hash: str
 
     def select(self, keys: Sequence[tuple[str, str]]) -> DemandPanel:
         """Return the panel of the series `keys`, in that order.
 
+        A product of the catalogue that a location never sold is there too, with unknown sales throughout.
+
         Raises:
-            UnknownSeriesError: one or more are not there.
+            UnknownSeriesError: the sku or the location of one or more is not there.
         """
         found = [self.rows.get(key) for key in keys]
-        if None in found:
-            raise self._unknown(keys, found)
-        return self.panel.select(np.array(found, dtype=np.intp))
+        if None not in found:
+            return self.panel.select(np.array(found, dtype=np.intp))
+        unsold = sorted({key for key in keys if key not in self.rows})
+        if not all(self._is_known(key) for key in unsold):
+            raise self._unknown(keys)
+        frame = pl.DataFrame(unsold, schema={"sku": pl.String, "location": pl.String}, orient="row")
+        products = self.products.join(frame, on="sku", how="semi")
+        attributes = series_attributes(frame, products, locations=self.location_table)
+        sold = np.array([row for row in found if row is not None], dtype=np.intp)
+        together = join_panels(self.panel.select(sold), unsold_series(self.panel, attributes))
+        place = {key: row for row, key in enumerate(together.series.select("sku", "location").rows())}
+        return together.select(np.array([place[key] for key in keys], dtype=np.intp))
 
-    def _unknown(self, keys: Sequence[tuple[str, str]], found: Sequence[int | None]) -> UnknownSeriesError:
-        missing = [position for position, row in enumerate(found) if row is None]
+    def _is_known(self, key: tuple[str, str]) -> bool:
+        sku, location = key
+        return key in self.rows or (_has(self.skus, sku) and _has(self.locations, location))
+
+    def _unknown(self, keys: Sequence[tuple[str, str]]) -> UnknownSeriesError:
+        missing = [position for position, key in enumerate(keys) if not self._is_known(key)]
         unknown = tuple(self._describe(position, *keys[position]) for position in missing[:_NAMED_UNKNOWN])
         first = unknown[0]
         near = f" Near: {', '.join(first.near_matches)}." if first.near_matches else ""
@@ -135,11 +155,8 @@ class StoredHistory:
     def _describe(self, position: int, sku: str, location: str) -> UnknownSeries:
         if not _has(self.skus, sku):
             detail, near = f"sku {sku!r} is unknown", near_matches(sku, self.skus)
-        elif not _has(self.locations, location):
-            detail, near = f"location {location!r} is unknown", near_matches(location, self.locations)
         else:
-            sold_at = tuple(known for known in self.locations if (sku, known) in self.rows)
-            detail, near = f"sku {sku!r} was never sold at location {location!r}", sold_at[:_NEAR_MATCHES]
+            detail, near = f"location {location!r} is unknown", near_matches(location, self.locations)
         return UnknownSeries(position=position, sku=sku, location=location, detail=detail, near_matches=near)
 
 
@@ -179,7 +196,7 @@ def load_history(folder: Path, identity: HistoryIdentity) -> StoredHistory:
     sales, products, locations, calendar = (
         read_table(path, table) for path, table in zip(_paths(folder), HISTORY_TABLES, strict=True)
     )
-    hashes = "".join(sha256_of(path) for path in _paths(folder))
+    data_hash = hash_history(folder)
     if find_history(folder, frequency=identity.frequency, horizon=identity.horizon) != identity:
         raise DataError(f"the tables in {folder.name} changed while they were read; they are read again shortly.")
     panel = build_demand_panel(
@@ -191,15 +208,22 @@ def load_history(folder: Path, identity: HistoryIdentity) -> StoredHistory:
         horizon=identity.horizon,
     )
     keys = list(zip(panel.series["sku"].to_list(), panel.series["location"].to_list(), strict=True))
+    stores = locations.filter(pl.col("kind") == STORE)["location"].to_list()
     return StoredHistory(
         panel=panel,
         rows={key: row for row, key in enumerate(keys)},
-        skus=tuple(sorted({sku for sku, _ in keys})),
-        locations=tuple(sorted({location for _, location in keys})),
+        skus=tuple(sorted({sku for sku, _ in keys} | set(products["sku"].to_list()))),
+        locations=tuple(sorted({location for _, location in keys} | set(stores))),
         calendar=calendar,
         location_table=locations,
-        data_hash=hashlib.sha256(hashes.encode()).hexdigest(),
+        products=products,
+        data_hash=data_hash,
     )
+
+
+def hash_history(folder: Path) -> str:
+    """Return the SHA-256 over the hashes of the tables in `folder`."""
+    return hashlib.sha256("".join(sha256_of(path) for path in _paths(folder)).encode()).hexdigest()
 
 
 def _paths(folder: Path) -> tuple[Path, ...]:

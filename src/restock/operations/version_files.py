@@ -16,16 +16,17 @@ from restock.adapters.provenance import Provenance
 from restock.adapters.registry import ModelType, utc_text
 from restock.adapters.storage import checksums_of, write_json, write_text
 from restock.errors import DataError
-from restock.forecasting.backtest import ALL_SEGMENTS, score_backtest
-from restock.forecasting.metrics import METRICS
+from restock.forecasting.backtest import score_backtest
+from restock.forecasting.metrics import ALL_SEGMENTS, METRICS
 from restock.forecasting.panel import DemandPanel
 from restock.operations.candidates import BASELINE, Candidate
 from restock.operations.golden import make_golden, replay_golden
 from restock.operations.model_card import render_model_card
+from restock.operations.path_recipe import DEPENDENCE_FILE, PathRecipe, write_path_recipe
 from restock.operations.stored_history import HISTORY_TABLES
 from restock.params import Params
 from restock.schema import Table
-from restock.tables import QUANTILE_FORECAST
+from restock.tables import DEMAND_COMOVEMENT, DEMAND_DEPENDENCE, QUANTILE_FORECAST
 from restock.timeline import Frequency
 
 SCHEMA_VERSION = 1
@@ -34,11 +35,27 @@ METRICS_FILE = "metrics.json"
 SIGNATURE_FILE = "signature.json"
 GOLDEN_FILE = "golden.json"
 MODEL_CARD_FILE = "MODEL_CARD.md"
-_WRITTEN = {PARAMS_FILE, METRICS_FILE, SIGNATURE_FILE, GOLDEN_FILE, MODEL_CARD_FILE, "metadata.json"}
+_WRITTEN = {
+    PARAMS_FILE,
+    METRICS_FILE,
+    SIGNATURE_FILE,
+    GOLDEN_FILE,
+    DEPENDENCE_FILE,
+    MODEL_CARD_FILE,
+    "metadata.json",
+}
+
+_OUTPUTS = (QUANTILE_FORECAST, DEMAND_DEPENDENCE, DEMAND_COMOVEMENT)
 
 
 def write_version_files(
-    folder: Path, candidate: Candidate, *, metadata: dict[str, Any], metrics: dict[str, Any], tables: dict[str, Any]
+    folder: Path,
+    candidate: Candidate,
+    *,
+    metadata: dict[str, Any],
+    metrics: dict[str, Any],
+    tables: dict[str, Any],
+    paths: PathRecipe,
 ) -> None:
     """Copy the model into `folder` and write its documents beside it; the copy is loaded and replayed.
 
@@ -48,6 +65,7 @@ def write_version_files(
         metadata: from `describe_version`.
         metrics: from `compare_metrics`.
         tables: the tables of `HISTORY_TABLES`, by name.
+        paths: how its sample paths are drawn.
 
     Raises:
         DataError: a file of the model has the name of a document or was changed meanwhile, or the model is not of the
@@ -70,6 +88,7 @@ def write_version_files(
     replay_golden(forecaster, golden)
     # One line: thousands of short records, which nobody reads line by line.
     write_text(folder / GOLDEN_FILE, json.dumps(golden, ensure_ascii=False, allow_nan=False) + "\n")
+    write_path_recipe(paths, folder)
     write_text(folder / PARAMS_FILE, yaml.safe_dump(candidate.recipe, sort_keys=False, width=120))
     write_json(folder / METRICS_FILE, metrics)
     write_json(folder / SIGNATURE_FILE, describe_signature(candidate.quantiles, horizon=candidate.horizon))
@@ -161,6 +180,6 @@ def describe_signature(quantiles: tuple[float, ...], *, horizon: int) -> dict[st
     return {
         "inputs": {table.name: columns(table) for table in HISTORY_TABLES},
         "parameters": {"horizon": {"type": "integer", "unit": "periods", "minimum": 1, "maximum": horizon}},
-        "outputs": {QUANTILE_FORECAST.name: columns(QUANTILE_FORECAST)},
+        "outputs": {table.name: columns(table) for table in _OUTPUTS},
         "quantiles": list(quantiles),
     }

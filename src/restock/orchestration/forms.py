@@ -105,6 +105,15 @@ def training_form() -> dict[str, Param]:
             title="Cutoffs",
             description="Back-test windows; more give a surer comparison and take longer.",
         ),
+        "tune_trials": Param(
+            0,
+            type="integer",
+            minimum=0,
+            maximum=1_000,
+            title="Tuning trials",
+            description="Trials of a hyper-parameter search before each family is trained, judged on windows before "
+            "the back-test; better values go into this run's params. 0: none.",
+        ),
         "changes": Param(
             [],
             type="array",

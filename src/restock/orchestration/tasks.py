@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from restock.adapters.registry import ModelType
 from restock.adapters.workspace import project_root
 from restock.errors import ConfigurationError
+from restock.forecasting.search_space import SEARCH_SPACES
 from restock.orchestration.commands import CommandOperator, home_folder, option, run_folder
 from restock.orchestration.dags import day_of, who_triggered
 from restock.orchestration.stage_graph import Stage, read_stage_graph
@@ -81,10 +82,14 @@ def training_tasks(*, final: str, outlets: list[Asset]) -> dict[str, CommandOper
     # What is served forecasts from the history in the home, which may have grown by hand since the last ingestion here.
     made["refresh_history"] = validate_task(outlets=[], task_id="refresh_history")
     made["prepare"] >> made["refresh_history"]
+    made["tune"] = _tune_task()
     for stage in stages:
         made[stage.name] = _stage_task(stage, outlets=outlets if stage.name == final else [])
         for before in stage.upstream or ("prepare",):
             made[before] >> made[stage.name]
+        if stage.item in SEARCH_SPACES:
+            made["tune"] >> made[stage.name]
+    made["features"] >> made["tune"]
     return made
 
 
@@ -106,6 +111,32 @@ def _prepare_arguments(context: Context) -> list[str]:
         "--",
         str(run_folder(context)),
     ]
+
+
+def _tune_task() -> CommandOperator:
+    """Return the task that searches the params of the form's families and writes what is better into the run's own."""
+
+    def chosen(context: Context) -> list[str]:
+        return [family for family in context["params"]["families"] if family in SEARCH_SPACES]
+
+    def skip(context: Context) -> str | None:
+        if not context["params"]["tune_trials"]:
+            return "the form asks for no trials"
+        return None if chosen(context) else "none of the families has anything to search"
+
+    return CommandOperator(
+        task_id="tune",
+        doc_md="Searches the families' params in the run's workspace: `restock tune --apply`.",
+        arguments=lambda context: [
+            "tune",
+            f"--trials={context['params']['tune_trials']}",
+            "--apply",
+            "--json",
+            *chosen(context),
+        ],
+        folder=run_folder,
+        skip=skip,
+    )
 
 
 def _stage_task(stage: Stage, *, outlets: list[Asset]) -> CommandOperator:

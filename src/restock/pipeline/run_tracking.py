@@ -66,7 +66,13 @@ def track_training(
 
 
 def track_evaluation(
-    settings: Settings, folders: list[Path], *, scores: pl.DataFrame, pictures: list[Path], candidate: dict[str, str]
+    settings: Settings,
+    folders: list[Path],
+    *,
+    scores: pl.DataFrame,
+    path_scores: pl.DataFrame,
+    pictures: list[Path],
+    candidate: dict[str, str],
 ) -> None:
     """Complete the pipeline's run: every family a child, the pictures and the outcome on the parent.
 
@@ -76,6 +82,7 @@ def track_evaluation(
         settings: where runs are kept.
         folders: each family's candidate folder, with training.json and model/.
         scores: rows of `score_backtest` of all families.
+        path_scores: rows of `judge_paths` of the candidate.
         pictures: plots and the report.
         candidate: model_type, family and reason.
     """
@@ -96,16 +103,27 @@ def track_evaluation(
             pl.col("family") == candidate["family"], pl.col("cutoff").is_null(), pl.col("segment") == "all"
         ).row(0, named=True)
         metrics = {name: best[name] for name in ("pinball", "wape", "bias", "rmsse") if best[name] is not None}
+        metrics |= _path_metrics(path_scores)
         close_pipeline_run(place, parent, tags={"restock.candidate": candidate["family"]}, metrics=metrics)
     except TrackingError as error:
         logger.warning("the evaluation is not tracked: %s", error)
+
+
+def _path_metrics(path_scores: pl.DataFrame) -> dict[str, float]:
+    """Return the scores of sample paths by a name each, such as `paths.dependence.series.28.coverage_80`."""
+    return {
+        f"paths.{row['drawn_with']}.{row['level']}.{row['periods']}.{name}": value
+        for row in path_scores.iter_rows(named=True)
+        for name, value in row.items()
+        if name not in ("drawn_with", "level", "periods", "n_scored") and value is not None
+    }
 
 
 def _open_parent(settings: Settings, model_type: str, provenance: Provenance) -> str:
     tags = {
         "restock.git_commit": provenance.git_commit or "",
         "restock.workspace": settings.root.name,
-        **_orchestration_tags(settings),
+        **orchestration_tags(settings),
     }
     return open_pipeline_run(
         tracking_place(settings),
@@ -132,12 +150,12 @@ def _family_run(
         provenance=provenance,
         tags={
             "restock.dvc_hash_of_validated": read_dvc_hash(settings.root, "data/validated") or "",
-            **_orchestration_tags(settings),
+            **orchestration_tags(settings),
         },
         plots=tuple(sorted((model_dir.parent / PLOTS_FOLDER).glob("*.png"))),
     )
 
 
-def _orchestration_tags(settings: Settings) -> dict[str, str]:
+def orchestration_tags(settings: Settings) -> dict[str, str]:
     """Return the tag that leads back to the Airflow run, where one started this."""
     return {} if settings.orchestration_run is None else {"restock.airflow_run": settings.orchestration_run}

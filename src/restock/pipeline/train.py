@@ -6,7 +6,6 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from restock.adapters.model_files import save_forecaster
@@ -14,9 +13,10 @@ from restock.adapters.panel_files import load_features, load_panel
 from restock.adapters.plots import write_evaluation_plots
 from restock.adapters.storage import read_json, write_json
 from restock.adapters.usage import peak_rss_mb
-from restock.forecasting.backtest import ALL_SEGMENTS, run_backtest, score_backtest
+from restock.forecasting.backtest import run_backtest, score_backtest
 from restock.forecasting.families.fit import fit_forecaster
-from restock.forecasting.metrics import METRICS
+from restock.forecasting.metrics import ALL_SEGMENTS, METRICS
+from restock.operations.candidates import candidate_folder
 from restock.params import FamilyName, Params
 from restock.pipeline.features import DATA_HASHES_FILE
 from restock.pipeline.run_tracking import PLOTS_FOLDER, track_training
@@ -28,11 +28,6 @@ MODEL_TYPE = "demand_forecasting"
 BACKTEST_FILE = "backtest.parquet"
 TRAINING_FILE = "training.json"
 MODEL_FOLDER = "model"
-
-
-def candidate_folder(data_dir: Path, family: FamilyName) -> Path:
-    """Return where the stage leaves what it trained."""
-    return data_dir / "candidates" / MODEL_TYPE / family
 
 
 def recipe_of(params: Params, family: FamilyName) -> dict[str, Any]:

@@ -171,6 +171,14 @@ def test_render_report_page_puts_the_best_first_beside_the_baseline() -> None:
     assert "<td>A-smooth</td>" in page
 
 
+def test_render_report_page_shows_the_spread_over_the_windows() -> None:
+    scores = small_scores().with_columns(
+        pinball=pl.when(pl.col("cutoff") == START + timedelta(days=CUTOFFS[0])).then(0.5).otherwise(pl.col("pinball"))
+    )
+    # Of neural: 0.5 and 0.75, their mean 0.625 and deviation 0.125 x sqrt(2).
+    assert "0.625<small>± 0.177</small>" in render_report_page(scores, [], baseline="seasonal_naive")
+
+
 def test_render_report_page_escapes_names() -> None:
     scores = small_scores(("seasonal_naive", "<b>"))
     assert "<td><b></td>" not in render_report_page(scores, [], baseline="seasonal_naive")

@@ -12,6 +12,7 @@ from restock.benchmarks.freshretailnet import (
     DailyForecast,
     as_predictions,
     forecast_days,
+    less_bias,
     read_series,
     run_freshretailnet,
     score_baseline,
@@ -56,6 +57,15 @@ def test_score_days_within_the_band_is_covered():
     )
     score = score_days(forecast, sales_units=sales, is_in_stock=np.ones_like(sales, dtype=bool))
     assert score["coverage_80"] == pytest.approx(2 / 3)
+
+
+def test_less_bias_takes_half_of_the_bias_off_both_means():
+    units = np.full((3, 14), 2.1, dtype=np.float32)
+    forecast = DailyForecast(sales_mean=units, demand_mean=units, demand_quantiles=spread(1.0, 3.0, (3, 14)))
+    lower = less_bias(forecast, {"wpe_sales": 0.1, "wpe_in_stock": -0.1})
+    np.testing.assert_allclose(lower.sales_mean, 2.0, rtol=1e-6)
+    np.testing.assert_allclose(lower.demand_mean, 2.1 / 0.95, rtol=1e-6)
+    np.testing.assert_array_equal(lower.demand_quantiles, forecast.demand_quantiles)
 
 
 def test_score_baseline_takes_in_stock_days_for_demand(write_freshretailnet, small_params):

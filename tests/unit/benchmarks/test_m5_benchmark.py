@@ -8,7 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from restock.benchmarks.m5 import HELD_OUT_DAYS, QUANTILES, read_walmart, run_m5, score_means, score_quantiles
+from restock.benchmarks.layout_panel import known_before
+from restock.benchmarks.m5 import (
+    HELD_OUT_DAYS,
+    QUANTILES,
+    dollar_weights,
+    forecast_walmart,
+    run_m5,
+    score_means,
+    score_quantiles,
+)
+from restock.benchmarks.walmart_series import read_walmart
 from restock.errors import DataError, InsufficientHistoryError
 
 FAMILIES = ("seasonal_naive", "xgboost")
@@ -41,6 +51,46 @@ def test_scores_equal_the_reference():
     assert score_quantiles(quantiles, QUANTILES, sold=sold, weights=weights, scales=scales) == pytest.approx(
         pinball, rel=1e-12
     )
+
+
+def test_dollar_weights_are_the_shares_of_the_last_28_days_alone(write_m5, small_params):
+    walmart = read_walmart(write_m5(), small_params(forecasting={"horizon": 28}))
+    panel = walmart.panel
+    dollars = [
+        sum(float(panel.sales_units[row, day]) * float(panel.unit_price[row, day]) for day in range(35, 63))
+        for row in range(16)
+    ]
+    np.testing.assert_allclose(dollar_weights(panel), np.array(dollars) / sum(dollars), rtol=1e-6)
+
+
+def test_scale_at_gives_none_that_covers_later_days(write_m5, small_params):
+    walmart = read_walmart(write_m5(), small_params(forecasting={"horizon": 28}))
+    assert walmart.scale_at(1940) is walmart.scales[1913]
+    assert walmart.scale_at(1948) is walmart.scales[1941]
+    with pytest.raises(DataError, match=r"no scale up to d_1912, expected one of rmsse_scale_d1_d1913"):
+        walmart.scale_at(1912)
+
+
+def test_forecast_walmart_reads_no_sales_and_no_scale_after_its_history(write_m5, small_params):
+    def means(folder):
+        walmart = read_walmart(folder, small_params(forecasting={"horizon": 28}))
+        known = known_before(walmart.panel, held_out_days=28, has_plan=True)
+        return forecast_walmart(walmart, known).mean_units
+
+    def changed_units(units):
+        changed = units.copy()
+        changed[:, -28:] = 50
+        return changed
+
+    changed = write_m5("changed", change=changed_units)
+    series = pl.read_parquet(changed / "series.parquet").with_columns(rmsse_scale_d1_d1941_approx=pl.lit(9.0))
+    series.write_parquet(changed / "series.parquet")
+    np.testing.assert_array_equal(means(write_m5()), means(changed))
+    # What is known does reach the forecast.
+    series.with_columns(rmsse_scale_d1_d1913=pl.col("rmsse_scale_d1_d1913").reverse()).write_parquet(
+        changed / "series.parquet"
+    )
+    assert not np.array_equal(means(changed), means(write_m5("again")))
 
 
 def test_read_walmart_follows_the_file_and_knows_coming_prices(write_m5, small_params):

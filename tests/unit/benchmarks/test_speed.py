@@ -11,9 +11,12 @@ import pytest
 
 from restock.benchmarks import ledger_posting
 from restock.benchmarks.feature_speed import as_long_sales, measure_feature_speed, peer_features
+from restock.benchmarks.growth import measure_growth, repeat_series
 from restock.benchmarks.ledger_posting import measure_posting
+from restock.benchmarks.policy_speed import measure_policy_speed
 from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
 from restock.benchmarks.results_page import read_results, render_page
+from restock.benchmarks.smoothing_speed import measure_smoothing_speed
 from restock.errors import DataError, NotReadyError
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.features import build_origin_features
@@ -55,6 +58,60 @@ def test_measure_prediction_speed_leaves_the_forecaster_as_it_is(make_panel, sma
     found = measure_prediction_speed(forecaster, panel)
     assert (found["rows"], found["quantiles"]) == (panel.n_series * 10, 7)
     np.testing.assert_array_equal(forecaster.forecast(panel, horizon=10).quantile_units, before)
+
+
+def test_measure_growth_times_each_count_and_gives_the_slope(make_panel, small_params):
+    panel = make_panel(n_periods=120)
+    found = measure_growth(panel, small_params(), counts=(20, 60))
+    assert [size["series"] for size in found["sizes"]] == [20, 60]
+    assert all(size["seconds"] >= size["fit_seconds"] > 0 for size in found["sizes"])
+    by_hand = np.log(found["sizes"][1]["seconds"] / found["sizes"][0]["seconds"]) / np.log(3)
+    # Seconds are rounded to hundredths.
+    assert found["slope"] == pytest.approx(by_hand, abs=0.1)
+    assert all(size["cpu_seconds"] > 0 for size in found["sizes"])
+
+
+def test_repeat_series_gives_each_repetition_locations_of_its_own(make_panel):
+    panel = make_panel()
+    repeated = repeat_series(panel, 2 * panel.n_series + 1)
+    assert repeated.series.select("sku", "location").is_unique().all()
+    np.testing.assert_array_equal(repeated.sales_units[panel.n_series], panel.sales_units[0])
+
+
+@pytest.mark.real
+def test_measure_smoothing_speed_compares_with_statsforecast(make_panel):
+    found = measure_smoothing_speed(make_panel(n_periods=180))
+    assert found["statsforecast_seconds"] > 0
+    # The same model on the same data: a grid of weights may lose a little to an optimiser, not more.
+    assert found["wape"] <= 1.1 * found["statsforecast_wape"]
+
+
+@pytest.mark.real
+def test_measure_policy_speed_finds_stockpyls_costs():
+    found = measure_policy_speed()
+    assert set(found) == {"newsvendor", "reorder_point", "order_up_to", "wagner_whitin", "guaranteed_service"}
+    assert all(speed["seconds"] > 0 and speed["stockpyl_seconds"] > 0 for speed in found.values())
+
+
+def test_render_page_shows_policies_of_the_lost_sales_benchmark():
+    figures = {"lead_time_4_penalty_9_above_optimum_pct": 0.01}
+    result = RESULT | {
+        "benchmark": "lost-sales", "family": "projected_stockout", "score": figures, "skipped": {},
+        "baselines": {"base_stock": {"lead_time_4_penalty_9_above_optimum_pct": 6.36}},
+        "families": {"projected_stockout": figures}, "setting": {"runs": 600, "parameters": {"a": {"b": 1}}},
+    }  # fmt: skip
+    page = render_page({"machine": {}, "versions": {}}, [result], measured_on=date(2026, 1, 2))
+    assert "| lead time 4 penalty 9 above optimum pct | 6.3600 | 0.0100 |" in page
+    assert "runs: 600" in page
+    assert "parameters" not in page
+
+
+def test_render_page_shows_policies_beside_stockpyl():
+    speed = {"order_up_to": {"seconds": 0.0003, "stockpyl_seconds": 0.04, "ratio": 133.3}}
+    page = render_page({"machine": {}, "versions": {}, "policies": speed}, [], measured_on=date(2026, 1, 1))
+    assert (
+        "| order up to, a textbook instance, the same cost | 0.300 ms | stockpyl: 40.000 ms | 133.3 x faster |" in page
+    )
 
 
 def test_load_xgboost_without_a_model_says_how_to_make_one(tmp_path):

@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from restock.forecasting.metrics import row_losses, summarise_losses
+from restock.forecasting.metrics import row_losses, summarise_losses, summarise_windows
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -52,3 +52,20 @@ def test_summarise_losses_equals_sums_by_hand(scored):
 def test_summarise_losses_without_demand_has_no_wape(scored):
     row = summarise_losses(scored.filter(pl.col("sku") == "B"), ["family"]).row(0, named=True)
     assert (row["n_scored"], row["wape"], row["rmsse"]) == (0, None, None)
+
+
+def test_summarise_windows_gives_mean_and_sample_deviation_over_the_windows():
+    scores = pl.DataFrame(
+        {
+            "family": ["f", "f", "f", "f", "g"],
+            "cutoff": [None, date(2024, 1, 1), date(2024, 2, 1), date(2024, 2, 1), date(2024, 1, 1)],
+            "segment": ["all", "all", "all", "A-smooth", "all"],
+            "pinball": [9.0, 1.0, 4.0, 100.0, 2.0],
+        }
+    )
+    found = summarise_windows(scores).to_dicts()
+    # Deviation of 1 and 4: sqrt((1.5^2 + 1.5^2) / 1).
+    assert found == [
+        {"family": "f", "n_windows": 2, "pinball": 2.5, "pinball_sd": pytest.approx(2.1213203)},
+        {"family": "g", "n_windows": 1, "pinball": 2.0, "pinball_sd": None},
+    ]

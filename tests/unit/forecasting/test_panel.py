@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,18 +11,17 @@ from restock.adapters.panel_files import load_features, load_panel, save_feature
 from restock.errors import DataError, NotFoundError
 from restock.forecasting.features import build_origin_features
 from restock.forecasting.panel import build_demand_panel
+from restock.forecasting.unsold import join_panels
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 from restock.timeline import Frequency
 
 START = date(2024, 1, 1)
 
 
-def build(rows, *, frequency=Frequency.DAILY, horizon=2, calendar=None):
-    sales = SALES.conform(
-        pl.DataFrame(rows, schema=["sku", "location", "date", "units_sold", "unit_price"], orient="row").cast(
-            {"unit_price": pl.Float64}
-        )
-    )
+def build(rows, *, frequency=Frequency.DAILY, horizon=2, calendar=None, extra=None):
+    frame = pl.DataFrame(rows, schema=["sku", "location", "date", "units_sold", "unit_price"], orient="row")
+    frame = frame.cast({"unit_price": pl.Float64})
+    sales = SALES.conform(frame if extra is None else frame.hstack(extra))
     products = PRODUCTS.conform(
         pl.DataFrame({"sku": ["A"], "name": ["a"], "category_path": ["Food > Dairy"], "unit_price": [9.0]})
     )
@@ -102,6 +102,34 @@ def test_saved_panel_and_features_come_back_the_same(make_panel, small_params, t
     again = load_features(tmp_path, n_series=panel.n_series)
     assert again.names == features.names
     np.testing.assert_array_equal(again.values, features.values)
+
+
+def test_demand_shares_in_stock_follow_the_panel_wherever_it_is_cut_joined_or_saved(make_panel, tmp_path):
+    panel = make_panel()
+    shares = np.full(panel.sales_units.shape, np.nan, dtype=np.float32)
+    shares[:, : panel.observed_periods : 2] = 0.75
+    known = replace(panel, in_stock_demand_share=shares)
+    found = known.demand_share_in_stock()
+    np.testing.assert_array_equal(found[:, 0], 0.75)
+    # Where only the time is known, demand is spread evenly over it.
+    np.testing.assert_array_equal(found[:, 1], 1 - panel.stockout_share[:, 1])
+    assert np.isnan(known.observed_until(panel.date_of(50)).in_stock_demand_share[:, 51:]).all()
+    assert known.extended(40).in_stock_demand_share.shape == (panel.n_series, known.extended(40).n_periods)
+    np.testing.assert_array_equal(known.select(np.array([2])).in_stock_demand_share, shares[[2]])
+    joined = join_panels(known, panel)
+    np.testing.assert_array_equal(joined.in_stock_demand_share[: panel.n_series], shares)
+    assert np.isnan(joined.in_stock_demand_share[panel.n_series :]).all()
+    assert join_panels(panel, panel).in_stock_demand_share is None
+    save_panel(known, tmp_path)
+    np.testing.assert_array_equal(load_panel(tmp_path).in_stock_demand_share, shares)
+
+
+def test_build_demand_panel_reads_the_share_of_demand_in_stock_where_a_source_knows_it():
+    rows = [("A", "L", day(0), 1, None), ("A", "L", day(1), 1, None)]
+    assert build(rows).in_stock_demand_share is None
+    shares = pl.DataFrame({"in_stock_demand_share": [0.25, None]})
+    panel = build(rows, extra=shares)
+    np.testing.assert_array_equal(panel.in_stock_demand_share[0, :2], np.float32([0.25, np.nan]))
 
 
 def test_load_features_that_are_missing_names_the_stage(tmp_path):

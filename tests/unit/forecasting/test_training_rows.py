@@ -21,9 +21,28 @@ def test_sample_training_rows_never_targets_a_period_cut_off_by_a_stockout(make_
     # Sales of exactly 7 wherever there was stock, and a telling 900 where there was none.
     is_short = panel.stockout_share > 0
     sales = np.where(is_short, 900, 7).astype(np.float32)
-    rows = rows_of(replace(panel, sales_units=np.where(np.isnan(panel.sales_units), np.nan, sales)), small_params())
+    params = small_params(features={"recover_from_share": 1.0})
+    rows = rows_of(replace(panel, sales_units=np.where(np.isnan(panel.sales_units), np.nan, sales)), params)
     # The scale is 7 too, so every target is one scale.
     np.testing.assert_allclose(rows.targets, 1.0, rtol=1e-6)
+
+
+def test_sample_training_rows_targets_draws_of_what_was_cut_off_with_less_weight(make_panel, small_params):
+    panel = make_panel(n_series=3)
+    # Eight every day, half of it where half of the day had stock.
+    sales = np.where(panel.stockout_share > 0, 4, 8).astype(np.float32)
+    sales[:, panel.observed_periods :] = np.nan
+    panel = replace(panel, sales_units=sales)
+    rows = rows_of(panel, small_params(features={"recover_from_share": 0.3, "silence_probability": 1.0}))
+    units = rows.targets * np.exp(rows.inputs[:, rows.names.index("log_scale")])
+    full = rows.weights > rows.weights.max() * 0.9
+    np.testing.assert_allclose(units[full], 8, atol=0.01)
+    drawn = units[~full]
+    assert 0.02 < len(drawn) / len(units) < 0.15  # 6 % of the days
+    assert drawn.min() >= 4 - 0.01
+    assert drawn.std() > 0.5
+    assert drawn.mean() == pytest.approx(8, rel=0.1)
+    assert 0.3 < rows.weights[~full].mean() / rows.weights[full].mean() < 0.8
 
 
 def test_sample_training_rows_gives_as_many_as_asked_within_the_horizon(make_panel, small_params):

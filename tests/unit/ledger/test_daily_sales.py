@@ -40,7 +40,7 @@ def test_daily_sales_adds_up_units_and_weighs_the_price():
         money_scale=100,
     )
     assert frame.schema == SALES.polars_schema
-    assert frame.rows() == [("A", "S", DAY, 5.0, 2.25, False, 0.0)]
+    assert frame.rows() == [("A", "S", DAY, 5.0, 2.25, False, 0.0, None)]
 
 
 def test_daily_sales_days_are_those_of_the_time_zone():

@@ -10,8 +10,6 @@ from restock.errors import DataError, HorizonError
 from restock.forecasting.forecast import DemandForecast
 from restock.forecasting.panel import build_demand_panel
 from restock.operations.forecast import (
-    PlanError,
-    PlannedPeriod,
     PostedSeries,
     QuantileError,
     RejectedRowsError,
@@ -19,6 +17,7 @@ from restock.operations.forecast import (
     forecast_posted,
     forecast_stored,
 )
+from restock.operations.planned_periods import PlanError, PlannedPeriod
 from restock.operations.served_model import ServedModel
 from restock.operations.stored_history import StoredHistory
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
@@ -81,10 +80,11 @@ def history():
     return StoredHistory(
         panel=panel,
         rows={("A", "S"): 0, ("B", "S"): 1},
-        skus=("A", "B"),
+        skus=("A", "B", "NEW"),
         locations=("S",),
         calendar=CALENDAR.empty(),
         location_table=LOCATIONS.empty(),
+        products=PRODUCTS.empty(),
         data_hash="1" * 64,
     )
 
@@ -101,6 +101,13 @@ def plan(day, *, unit_price=None, is_promoted=None):
 def post(sales, *, horizon=3, planned=()):
     posted = PostedSeries(sku="A", location="S", category_path="", sales=sales, planned=planned)
     return forecast_posted(MODEL, posted, history=None, horizon=horizon, quantiles=(0.5,), data_hash="2" * 64, now=NOW)
+
+
+def test_forecast_stored_of_a_product_never_sold_says_that_a_family_without_cold_start_needs_a_history(history):
+    answer = stored(history, skus=("NEW", "A"))
+    assert answer.assumptions[0][0].startswith("never sold here, and family ")
+    assert answer.assumptions[1] == ("no promotion planned", "price stays at 2.00")
+    assert answer.forecast.series["sku"].to_list() == ["NEW", "A"]
 
 
 def test_forecast_stored_without_plan_names_its_assumptions(history):

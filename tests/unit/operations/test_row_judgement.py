@@ -28,7 +28,7 @@ def rules(judged):
 
 def test_judge_rows_good_rows_are_accepted_typed_and_filled():
     judged = judge([("007", "L", "2024-01-01", "1")])
-    assert judged.accepted.rows() == [("007", "L", date(2024, 1, 1), 1.0, None, False, None)]
+    assert judged.accepted.rows() == [("007", "L", date(2024, 1, 1), 1.0, None, False, None, None)]
     assert judged.rejected.is_empty()
     assert judged.n_rejected_rows == 0
 

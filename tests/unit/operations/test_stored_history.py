@@ -1,5 +1,6 @@
 from datetime import date, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -21,10 +22,17 @@ def write_tables(folder, *, n_days=10):
         for position, (sku, location) in enumerate(pairs)
         for day in range(n_days)
     ]
-    products = pl.DataFrame({"sku": ["A-1", "B-2"], "name": ["a", "b"], "category_path": ["X > Y", "X > Z"]})
+    products = pl.DataFrame(
+        {
+            "sku": ["A-1", "B-2", "C-NEW"],
+            "name": ["a", "b", "c"],
+            "category_path": ["X > Y", "X > Z", "X > Y"],
+            "unit_price": [1.0, 2.0, 3.0],
+        }
+    )
     write_table(SALES.conform(pl.DataFrame(rows)), SALES, folder / "sales.parquet")
     write_table(PRODUCTS.conform(products), PRODUCTS, folder / "products.parquet")
-    locations = pl.DataFrame({"location": ["S1", "S2"], "kind": ["store", "store"]})
+    locations = pl.DataFrame({"location": ["S1", "S2", "DEPOT"], "kind": ["store", "store", "warehouse"]})
     write_table(LOCATIONS.conform(locations), LOCATIONS, folder / "locations.parquet")
     write_table(CALENDAR.empty(), CALENDAR, folder / "calendar.parquet")
 
@@ -74,13 +82,26 @@ def test_select_returns_series_in_the_order_asked_for(history):
     assert panel.sales_units[:, 0].tolist() == [2.0, 1.0]
 
 
+def test_select_of_what_the_catalogue_has_and_nobody_bought_is_a_series_of_unknown_sales(history):
+    panel = history.select([("C-NEW", "S2"), ("A-1", "S1"), ("B-2", "S2"), ("C-NEW", "S2")])
+    assert panel.series.select("sku", "location", "subcategory").rows() == [
+        ("C-NEW", "S2", "Y"),
+        ("A-1", "S1", "Y"),
+        ("B-2", "S2", "Z"),
+        ("C-NEW", "S2", "Y"),
+    ]
+    assert np.isnan(panel.sales_units[[0, 2, 3]]).all()
+    assert panel.sales_units[1, 0] == 0
+    assert panel.unit_price[0].tolist() == [3.0] * panel.n_periods
+
+
 @pytest.mark.parametrize(
     ("sku", "location", "detail", "near"),
     [
         ("A-2", "S1", "sku 'A-2' is unknown", ("A-1", "B-2")),
         ("a-1", "S1", "sku 'a-1' is unknown", ("A-1",)),
         ("A-1", "S9", "location 'S9' is unknown", ()),
-        ("B-2", "S2", "sku 'B-2' was never sold at location 'S2'", ("S1",)),
+        ("B-2", "DEPOT", "location 'DEPOT' is unknown", ()),
     ],
 )
 def test_select_unknown_series_names_what_is_near(history, sku, location, detail, near):

@@ -47,15 +47,19 @@ class _Layout:
     Attributes:
         files: names that all must be there; of names joined by `|` the first that is.
         read: from the files to parts of tables.
+        optional_files: names that are read too where they are there.
     """
 
     files: tuple[str, ...]
     read: Callable[[Mapping[str, Path], int], Iterable[RawTable]]
+    optional_files: tuple[str, ...] = ()
 
 
 _LAYOUTS = {
     SourceFormat.FRESHRETAILNET: _Layout(
-        files=freshretailnet.FILES, read=lambda files, _: freshretailnet.read_freshretailnet(files)
+        files=freshretailnet.FILES,
+        read=lambda files, _: freshretailnet.read_freshretailnet(files),
+        optional_files=(freshretailnet.HOURLY_FILE,),
     ),
     SourceFormat.M5: _Layout(files=m5.FILES, read=lambda files, _: m5.read_m5(files)),
     SourceFormat.M5_KAGGLE: _Layout(files=m5_kaggle.FILES, read=m5_kaggle.read_m5_kaggle),
@@ -168,7 +172,7 @@ def _layout_files(sources: Sequence[Path], layout: SourceFormat) -> dict[str, Pa
     if missing:
         shown = ", ".join(str(path) for path in sources)
         raise DataError(f"{shown} lacks {', '.join(missing)}, which format {layout} needs. Name the folder with all.")
-    return found
+    return found | {name: available[name] for name in _LAYOUTS[layout].optional_files if name in available}
 
 
 def identify_source(request: SourceRequest, params: Params) -> dict[str, Any]:

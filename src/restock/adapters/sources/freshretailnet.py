@@ -9,21 +9,29 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from restock.adapters.sources.columnar import read_columns
 from restock.adapters.sources.mapping import SourceMapping
 from restock.adapters.sources.raw_table import LINE, RawTable, build_raw_table
 from restock.errors import DataError
+from restock.forecasting.intraday import fit_intraday_profiles, in_stock_demand_share
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 
 FILES = ("daily_train.parquet", "series.parquet", "calendar_holidays.parquet")
+# Sales by the hour, of some of the series: where it is there, it tells when in the day demand comes.
+HOURLY_FILE = "hourly_train_sample.parquet"
 
 # Day 0 of the layout.
 FIRST_DAY = date(2024, 3, 28)
 # Bit h of the mask is set where hour h was without stock; the publisher counts hours 6 to 21, when stores sell.
 _SELLING_HOURS_MASK = 0x3FFFC0
-_SELLING_HOURS = 16
+FIRST_SELLING_HOUR = 6
+SELLING_HOURS = 16
+# Whose days share a profile: products of one kind sell at like hours, more so than the products of one store.
+PROFILE_GROUP = "third_category_id"
 
 
 def read_freshretailnet(files: Mapping[str, Path]) -> tuple[RawTable, ...]:
@@ -31,9 +39,11 @@ def read_freshretailnet(files: Mapping[str, Path]) -> tuple[RawTable, ...]:
 
     `units_sold` is the publisher's normalised amount, not pieces. `unit_price` is the publisher's price factor (1 =
     list price, no currency): the layout has no prices. `stockout_share`: share of the hours 6 to 21 without stock.
+    `in_stock_demand_share`: what the hours of 6 to 21 with stock usually hold of the demand of these hours, by the
+    profile of the third category; null without `HOURLY_FILE`.
 
     Args:
-        files: path by name, for each of `FILES`.
+        files: path by name, for each of `FILES`; `HOURLY_FILE` where there is one.
 
     Raises:
         DataError: a file can't be read or lacks a column, or a series is not described.
@@ -73,6 +83,10 @@ def _sales(files: Mapping[str, Path], series: pl.DataFrame) -> pl.DataFrame:
             f"{unknown['series_id'][0]} in row {unknown[LINE][0]}. Take both files from the same copy."
         )
     hours = pl.col("stockout_mask").and_(_SELLING_HOURS_MASK).bitwise_count_ones()
+    if HOURLY_FILE in files:
+        joined = joined.with_columns(in_stock_demand_share=_demand_shares(joined, files[HOURLY_FILE], series))
+    else:
+        joined = joined.with_columns(in_stock_demand_share=pl.lit(None, dtype=pl.Float64))
     return joined.select(
         LINE,
         "sku",
@@ -81,8 +95,39 @@ def _sales(files: Mapping[str, Path], series: pl.DataFrame) -> pl.DataFrame:
         units_sold=pl.col("sale_amount_x100") / 100,
         unit_price=pl.col("discount_x1000") / 1000,
         is_promoted=pl.col("activity_flag") == 1,
-        stockout_share=hours / _SELLING_HOURS,
+        stockout_share=hours / SELLING_HOURS,
+        in_stock_demand_share="in_stock_demand_share",
     )
+
+
+def _demand_shares(daily: pl.DataFrame, hourly_file: Path, series: pl.DataFrame) -> pl.Series:
+    """Return the share of every day's usual demand that its selling hours with stock hold.
+
+    Raises:
+        DataError: the hourly file can't be read or lacks a column.
+    """
+    names = [f"h{hour:02d}" for hour in range(FIRST_SELLING_HOUR, FIRST_SELLING_HOUR + SELLING_HOURS)]
+    hourly = read_columns(hourly_file, file=HOURLY_FILE, columns=["series_id", "day", *names])
+    kinds = series.select("series_id", group=pl.col(PROFILE_GROUP).rank("dense").cast(pl.Int64) - 1)
+    whole_days = hourly.join(
+        daily.filter(pl.col("stockout_mask").and_(_SELLING_HOURS_MASK) == 0).select("series_id", "day"),
+        on=["series_id", "day"],
+        how="semi",
+    ).join(kinds, on="series_id", how="inner")
+    profiles = fit_intraday_profiles(
+        whole_days.select(names).to_numpy().astype(np.float64) / 100,
+        group=whole_days["group"].to_numpy(),
+        n_groups=int(kinds["group"].max() or 0) + 1,  # type: ignore[arg-type]  # an integer column
+    )
+    group = daily.select("series_id").join(kinds, on="series_id", how="left", maintain_order="left")["group"].to_numpy()
+    return pl.Series(in_stock_demand_share(_hours_in_stock(daily["stockout_mask"]), profiles, group=group))
+
+
+def _hours_in_stock(masks: pl.Series) -> NDArray[np.bool_]:
+    """Return whether each selling hour had stock; shape (n_days, SELLING_HOURS)."""
+    hours = np.arange(FIRST_SELLING_HOUR, FIRST_SELLING_HOUR + SELLING_HOURS, dtype=np.int32)
+    bits: NDArray[np.bool_] = (masks.to_numpy()[:, None] >> hours) & 1 == 0
+    return bits
 
 
 def _products(series: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from restock.forecasting.cross_section.history import Codes, PanelHistory, window_mean
+from restock.forecasting.cross_section.response import PlanResponse, momentum_columns, response_columns
 from restock.forecasting.panel import FloatArray
 
 Columns = dict[str, FloatArray]
@@ -34,7 +35,7 @@ def level_units(history: PanelHistory, origin: int) -> FloatArray:
     return np.maximum(level, np.float32(_SMALLEST_LEVEL_UNITS)).astype(np.float32)
 
 
-def origin_columns(history: PanelHistory, origin: int, *, level: FloatArray) -> Columns:
+def origin_columns(history: PanelHistory, origin: int, *, level: FloatArray, response: PlanResponse) -> Columns:
     """Return what is known at the end of `origin`, in units of the series' level; each of shape (n_series,)."""
     sums = history.sums
     columns: Columns = {}
@@ -65,15 +66,29 @@ def origin_columns(history: PanelHistory, origin: int, *, level: FloatArray) -> 
         columns[f"{name}_relative_level"] = np.log(level / peers).astype(np.float32)
     for name in ("category", "subcategory", "region"):
         columns[f"{name}_code"] = history.codes[name].astype(np.float32)
-    return columns
+    return columns | momentum_columns(response, history.codes)
 
 
 def target_columns(
-    history: PanelHistory, origin: int, *, horizon: int, level: FloatArray, known_ahead: tuple[str, ...]
+    history: PanelHistory,
+    origin: int,
+    *,
+    horizon: int,
+    level: FloatArray,
+    response: PlanResponse,
+    known_ahead: tuple[str, ...],
 ) -> Columns:
     """Return what is known about the period `horizon` after `origin`; each of shape (n_series,).
 
     Of periods after the origin only holidays are read, and prices and promotions where `known_ahead` names them.
+
+    Args:
+        history: the panel's.
+        origin: last known period.
+        horizon: periods after it.
+        level: of `level_units` at the origin.
+        response: of `plan_response` at the origin.
+        known_ahead: columns whose plan is known: `unit_price`, `is_promoted`.
     """
     target = origin + horizon
     columns = _season_columns(history, origin, target=target, level=level)
@@ -92,6 +107,8 @@ def target_columns(
         columns["is_promoted"] = planned
         columns["promotion_change"] = planned - window_mean(history.sums["promoted"], origin, SEASON_PERIODS)
         columns["was_promoted_before"] = history.is_promoted[:, target - 1]
+        columns |= _group_promotion_columns(history, origin, target=target)
+    columns |= response_columns(response, history, target=target, known_ahead=known_ahead)
     return columns | _similar_columns(history, origin, target=target, level=level, known_ahead=known_ahead)
 
 
@@ -104,7 +121,7 @@ def _season_columns(history: PanelHistory, origin: int, *, target: int, level: F
     certainty = _SMALLEST_CERTAINTY + (1 - _SMALLEST_CERTAINTY) * in_stock
     weights = certainty * np.float32(0.85) ** np.arange(len(places), dtype=np.float32)
     smoothed = ((weights * sales).sum(axis=1) + _PRIOR_PERIODS * level) / (weights.sum(axis=1) + _PRIOR_PERIODS)
-    columns = {
+    return {
         "season_1": sales[:, 0] / level,
         "season_2": sales[:, :2].mean(axis=1) / level,
         "season_4": sales[:, :4].mean(axis=1) / level,
@@ -115,11 +132,6 @@ def _season_columns(history: PanelHistory, origin: int, *, target: int, level: F
         "season_price_4": history.price[:, places[:4]].mean(axis=1),
         "season_promoted": history.is_promoted[:, places[0]],
     }
-    for name, code in history.codes.items():
-        daily = np.diff(history.group_sales[name], axis=1)
-        usual = np.maximum(window_mean(history.group_sales[name], origin, 28), np.float32(1e-3))
-        columns[f"{name}_season"] = (daily[:, places[:4]].mean(axis=1) / usual)[code].astype(np.float32)
-    return columns
 
 
 def _price_columns(history: PanelHistory, origin: int, *, target: int) -> Columns:
@@ -135,11 +147,33 @@ def _price_columns(history: PanelHistory, origin: int, *, target: int) -> Column
         "price_change": price - history.price[:, target - 1],
         "planned_price_change": history.price[:, origin + 1 : target + 1].mean(axis=1) - recent[14],
     }
+    for name in ("sku", "sku_region"):
+        group_price, code = history.group_price[name], history.codes[name]
+        change = group_price[:, target] - group_price[:, before]
+        columns[f"{name}_price_change_season"] = change[code].astype(np.float32)
+        columns[f"{name}_price_change_before"] = (group_price[:, target] - group_price[:, target - 1])[code].astype(
+            np.float32
+        )
+        columns[f"price_beside_{name}"] = price - group_price[code, target].astype(np.float32)
     for name in ("sku", "sku_region", "location"):
         group_price, code = history.group_price[name], history.codes[name]
         usual = group_price[:, max(0, origin - 13) : origin + 1].mean(axis=1)
         columns[f"{name}_target_price"] = group_price[code, target].astype(np.float32)
         columns[f"{name}_price_change"] = (group_price[:, target] - usual)[code].astype(np.float32)
+    return columns
+
+
+def _group_promotion_columns(history: PanelHistory, origin: int, *, target: int) -> Columns:
+    """Return how much of a series' sku is promoted, beside the last periods and the same place of the last season."""
+    columns: Columns = {}
+    for name in ("sku", "sku_region"):
+        promoted, code = history.group_promoted[name], history.codes[name]
+        planned = promoted[:, target]
+        usual = promoted[:, max(0, origin - 13) : origin + 1].mean(axis=1)
+        before = promoted[:, max(target - SEASON_PERIODS, 0)]
+        columns[f"{name}_promoted_share"] = planned[code].astype(np.float32)
+        columns[f"{name}_promoted_change"] = (planned - usual)[code].astype(np.float32)
+        columns[f"{name}_promoted_change_season"] = (planned - before)[code].astype(np.float32)
     return columns
 
 

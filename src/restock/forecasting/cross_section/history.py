@@ -14,7 +14,7 @@ from restock.forecasting.panel import DemandPanel, FloatArray
 Sums = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-# Groups whose momentum and seasons are features: each is one attribute, or two that are crossed.
+# Groups whose prices, promotions and sales are features: each is one attribute, or two that are crossed.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "sku": ("sku",),
     "location": ("location",),
@@ -22,7 +22,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "category": ("category",),
     "region": ("region",),
     "sku_region": ("sku", "region"),
-    "location_category": ("location", "category"),
 }
 
 
@@ -39,8 +38,8 @@ class PanelHistory:
         codes: group -> shape (n_series,), which group a series belongs to.
         sums: running sum over the periods of each of `sales`, `squares`, `zeros`, `stockouts`, `price`, `promoted`;
             shape (n_series, n + 1), the first column 0.
-        group_sales: group -> mean sales of its series, running sum; shape (n_groups, n_observed + 1).
         group_price: group -> mean price of its series; shape (n_groups, n_periods).
+        group_promoted: group -> share of its series that are promoted; same shape.
     """
 
     sales: FloatArray
@@ -50,8 +49,8 @@ class PanelHistory:
     is_holiday: FloatArray
     codes: Mapping[str, Codes]
     sums: Mapping[str, Sums]
-    group_sales: Mapping[str, Sums]
     group_price: Mapping[str, Sums]
+    group_promoted: Mapping[str, Sums]
 
     @property
     def n_series(self) -> int:
@@ -70,7 +69,7 @@ def build_panel_history(panel: DemandPanel) -> PanelHistory:
     sales = np.nan_to_num(panel.sales_units[:, :observed])
     in_stock = 1 - np.nan_to_num(panel.stockout_share[:, :observed])
     price = np.nan_to_num(panel.unit_price, nan=1.0)
-    codes = {name: _group_codes(panel.series, attributes) for name, attributes in GROUPS.items()}
+    codes = {name: group_codes(panel.series, attributes) for name, attributes in GROUPS.items()}
     return PanelHistory(
         sales=sales,
         in_stock_share=in_stock.astype(np.float32),
@@ -86,8 +85,8 @@ def build_panel_history(panel: DemandPanel) -> PanelHistory:
             "price": running_sum(price),
             "promoted": running_sum(panel.is_promoted),
         },
-        group_sales={name: running_sum(group_means(sales, code)) for name, code in codes.items()},
         group_price={name: group_means(price, code) for name, code in codes.items()},
+        group_promoted={name: group_means(panel.is_promoted, code) for name, code in codes.items()},
     )
 
 
@@ -116,5 +115,6 @@ def group_means(values: NDArray[np.floating], code: Codes) -> Sums:
     return np.stack([np.bincount(code, column) for column in values.T], axis=1) / count[:, None]
 
 
-def _group_codes(series: pl.DataFrame, attributes: tuple[str, ...]) -> Codes:
+def group_codes(series: pl.DataFrame, attributes: tuple[str, ...]) -> Codes:
+    """Return which group each series belongs to, numbered in the order of the attributes; shape (n_series,)."""
     return series.select(pl.struct(attributes).rank("dense") - 1).to_series().to_numpy().astype(np.intp)

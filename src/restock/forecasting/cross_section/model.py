@@ -1,13 +1,15 @@
 """Boosted trees over a whole panel: every series learns from what its peers sold on the same days.
 
 The target is a ratio to the series' own recent level, weighted by that level, so that errors count in units. Periods
-with a stockout stay: sales under usual availability are forecast from them; demand is learned from the others alone.
+with a stockout stay: sales under usual availability are forecast from them; demand is learned from them too, with the
+share of the period without stock as an input.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from restock.errors import InsufficientHistoryError
 from restock.forecasting.cross_section.features import level_units, origin_columns, target_columns
 from restock.forecasting.cross_section.history import PanelHistory
+from restock.forecasting.cross_section.response import plan_response
 from restock.forecasting.panel import FloatArray
 
 if TYPE_CHECKING:
@@ -28,12 +31,17 @@ FEWEST_PERIODS = 21
 # Most decisions are about the first of the periods ahead: of later ones fewer rows are drawn.
 _NEAR_PERIODS = 7
 _FAR_SHARE = 0.4
+# Features are made for all series at a cutoff and horizon: half of the horizons of each cutoff, drawn anew, tell as
+# much as all of them, in half the time.
+_HORIZONS_PER_CUTOFF = 0.5
 # A target of more than this many levels is a typing error or a launch; it would steer a whole tree.
 _LARGEST_RATIO = 12.0
 _MAX_BIN = 128
+# The one input that no forecast knows: it is set to 0, stock throughout.
+TARGET_STOCKOUT_SHARE = "target_stockout_share"
 # Trees of the target's middle and of its mean err differently: their mean has a lower error than either.
 MEAN_OBJECTIVES: tuple[Mapping[str, Any], ...] = (
-    {"objective": "reg:tweedie", "tweedie_variance_power": 1.3, "max_depth": 8, "min_child_weight": 150.0},
+    {"objective": "reg:tweedie", "tweedie_variance_power": 1.3, "max_depth": 8, "min_child_weight": 300.0},
     {"objective": "reg:absoluteerror", "max_depth": 8, "min_child_weight": 30.0},
 )
 
@@ -49,6 +57,7 @@ class CrossSectionSettings:
         step_periods: periods between two cutoffs that rows are drawn at.
         n_rounds: boosting rounds.
         learning_rate: shrinkage of each round.
+        half_life_periods: a target this much older counts half as much.
         seed: what all random numbers follow from.
     """
 
@@ -58,6 +67,7 @@ class CrossSectionSettings:
     step_periods: int = 1
     n_rounds: int = 140
     learning_rate: float = 0.09
+    half_life_periods: float = 40.0
     seed: int = 0
 
 
@@ -69,19 +79,27 @@ class CrossSectionRows:
         names: name of each column of `inputs`.
         inputs: shape (n_rows, n_features).
         ratios: shape (n_rows,), sales in units of the series' level at the cutoff.
-        levels: shape (n_rows,), units per period; the weights.
-        is_in_stock: shape (n_rows,), whether the target period had stock throughout.
+        weights: shape (n_rows,), the level at the cutoff in units per period, less for older targets.
+        stockout_share: shape (n_rows,), share of the target period without stock, 0-1. No input: not known before.
     """
 
     names: tuple[str, ...]
     inputs: FloatArray
     ratios: FloatArray
-    levels: FloatArray
-    is_in_stock: NDArray[np.bool_]
+    weights: FloatArray
+    stockout_share: FloatArray
 
     def in_stock(self) -> CrossSectionRows:
         """Return the rows whose sales were demand."""
-        return self._where(self.is_in_stock)
+        return self._where(self.stockout_share <= 0)
+
+    def with_stockouts(self) -> CrossSectionRows:
+        """Return the rows with the target's own stockout share as an input.
+
+        What is learned from them, asked for a share of 0, is demand, with what days that were short tell about it.
+        """
+        inputs = np.concatenate([self.inputs, self.stockout_share[:, None]], axis=1)
+        return replace(self, names=(*self.names, TARGET_STOCKOUT_SHARE), inputs=inputs)
 
     def thinned(self, n_rows: int) -> CrossSectionRows:
         """Return about so many rows, spread evenly over all of them."""
@@ -89,12 +107,12 @@ class CrossSectionRows:
         return self._where(np.arange(len(self.ratios)) % step == 0)
 
     def _where(self, keep: NDArray[np.bool_]) -> CrossSectionRows:
-        return CrossSectionRows(
-            names=self.names,
+        return replace(
+            self,
             inputs=self.inputs[keep],
             ratios=self.ratios[keep],
-            levels=self.levels[keep],
-            is_in_stock=self.is_in_stock[keep],
+            weights=self.weights[keep],
+            stockout_share=self.stockout_share[keep],
         )
 
 
@@ -109,43 +127,52 @@ def draw_rows(
     rng = np.random.default_rng(settings.seed)
     last = history.n_observed - 1
     origins = range(last - 1, FEWEST_PERIODS - 1, -settings.step_periods)
-    n_places = sum(
-        _horizon_share(horizon) for origin in origins for horizon in range(1, min(settings.horizon, last - origin) + 1)
-    )
+    horizons = [_draw_horizons(min(settings.horizon, last - origin), rng=rng) for origin in origins]
+    n_places = sum(_horizon_share(horizon) for drawn in horizons for horizon in drawn)
     if not n_places:
         raise InsufficientHistoryError(
             f"the history has {history.n_observed} periods, needs >= {FEWEST_PERIODS + 2}. Ingest more history."
         )
-    parts: list[tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]] = []
+    parts: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
     names: tuple[str, ...] = ()
-    for done, origin in enumerate(origins):
+    for done, (origin, drawn) in enumerate(zip(origins, horizons, strict=True)):
         level = level_units(history, origin)
-        at_origin = origin_columns(history, origin, level=level)
-        for horizon in range(1, min(settings.horizon, last - origin) + 1):
-            at_target = target_columns(history, origin, horizon=horizon, level=level, known_ahead=settings.known_ahead)
+        response = plan_response(history, origin, level=level)
+        at_origin = origin_columns(history, origin, level=level, response=response)
+        for horizon in drawn:
+            at_target = target_columns(
+                history, origin, horizon=horizon, level=level, response=response, known_ahead=settings.known_ahead
+            )
             wanted = int(settings.n_rows * _horizon_share(horizon) / n_places) + 1
             series = rng.choice(history.n_series, size=min(history.n_series, wanted), replace=False)
             columns = at_origin | at_target
             names = tuple(columns)
             target = origin + horizon
+            recency = np.float32(0.5 ** ((last - target) / settings.half_life_periods))
             parts.append(
                 (
                     np.stack([column[series] for column in columns.values()], axis=1, dtype=np.float32),
                     history.sales[series, target] / level[series],
-                    level[series],
-                    history.in_stock_share[series, target] >= 1,
+                    level[series] * recency,
+                    1 - history.in_stock_share[series, target],
                 )
             )
         if on_progress is not None:
             on_progress(done + 1, len(origins))
-    inputs, ratios, levels, is_in_stock = (np.concatenate(column) for column in zip(*parts, strict=True))
+    inputs, ratios, weights, stockout_share = (np.concatenate(column) for column in zip(*parts, strict=True))
     return CrossSectionRows(
         names=names,
         inputs=inputs,
         ratios=np.minimum(ratios, np.float32(_LARGEST_RATIO)),
-        levels=levels,
-        is_in_stock=is_in_stock,
+        weights=weights,
+        stockout_share=stockout_share,
     )
+
+
+def _draw_horizons(longest: int, *, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return the horizons that rows of one cutoff are drawn at, increasing; all of them where there are few."""
+    wanted = max(math.ceil(longest * _HORIZONS_PER_CUTOFF), min(longest, 2))
+    return np.sort(rng.choice(np.arange(1, longest + 1), size=wanted, replace=False))
 
 
 def _horizon_share(horizon: int) -> float:
@@ -172,7 +199,7 @@ def fit_boosters(
     import xgboost
 
     matrix = xgboost.QuantileDMatrix(
-        rows.inputs, rows.ratios, weight=rows.levels, feature_names=list(rows.names), max_bin=_MAX_BIN
+        rows.inputs, rows.ratios, weight=rows.weights, feature_names=list(rows.names), max_bin=_MAX_BIN
     )
     shared: dict[str, Any] = {
         "tree_method": "hist",
@@ -216,13 +243,19 @@ def predict_units(
     """
     origin = history.n_observed - 1
     level = level_units(history, origin)
-    at_origin = origin_columns(history, origin, level=level)
+    response = plan_response(history, origin, level=level)
+    at_origin = origin_columns(history, origin, level=level, response=response)
+    has_stock = {TARGET_STOCKOUT_SHARE: np.zeros(history.n_series, dtype=np.float32)}
     found: list[list[FloatArray]] = [[] for _ in boosters]
     for horizon in range(1, settings.horizon + 1):
-        at_target = target_columns(history, origin, horizon=horizon, level=level, known_ahead=settings.known_ahead)
-        inputs = np.stack(list((at_origin | at_target).values()), axis=1, dtype=np.float32)
+        at_target = target_columns(
+            history, origin, horizon=horizon, level=level, response=response, known_ahead=settings.known_ahead
+        )
+        # The stockout share is the last one, and read by those alone that were fitted with it.
+        inputs = np.stack(list((at_origin | at_target | has_stock).values()), axis=1, dtype=np.float32)
         for place, booster in enumerate(boosters):
-            ratios = np.maximum(np.asarray(booster.inplace_predict(inputs), dtype=np.float32), 0)
+            known = inputs[:, : booster.num_features()]
+            ratios = np.maximum(np.asarray(booster.inplace_predict(known), dtype=np.float32), 0)
             found[place].append(ratios * (level if ratios.ndim == 1 else level[:, None]))
         if on_progress is not None:
             on_progress(horizon, settings.horizon)

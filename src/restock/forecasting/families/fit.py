@@ -37,6 +37,10 @@ def fit_forecaster(
         from restock.forecasting.families.seasonal_naive import fit_seasonal_naive
 
         return fit_seasonal_naive(panel, params=params)
+    if family == "statistical":
+        from restock.forecasting.families.statistical import fit_statistical
+
+        return fit_statistical(panel, params=params)
     if family == "random_forest":
         from restock.forecasting.families.random_forest import fit_random_forest
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restock.errors import DataError, InsufficientHistoryError
-from restock.forecasting.censoring import mask_censored
-from restock.forecasting.families.neural_network import TrainingTargets, build_network, import_tensorflow, train_network
+from restock.forecasting.censoring import censoring_rule
+from restock.forecasting.families.neural_network import build_network, import_keras, import_tensorflow, import_torch
+from restock.forecasting.families.neural_training import TrainingTargets, train_network
 from restock.forecasting.families.neural_windows import (
     HISTORY_CHANNELS,
     STATIC_ATTRIBUTES,
@@ -32,6 +33,7 @@ from restock.forecasting.families.neural_windows import (
     vocabulary_size,
 )
 from restock.forecasting.forecast import DemandForecast, check_horizon
+from restock.forecasting.known_demand import demand_in_hindsight
 from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.params import Params
 
@@ -94,19 +96,11 @@ class NeuralForecaster:
                 f"{self.layout.frequency} periods. Give {self.layout.frequency} sales, or train anew."
             )
         cutoff = panel.observed_periods - 1
-        extended = panel.extended(self.horizon)
         quantile_units = np.empty((panel.n_series, horizon, len(self.quantiles)), dtype=np.float32)
         mean_units = np.empty((panel.n_series, horizon), dtype=np.float32)
         for first in range(0, panel.n_series, _FORECAST_BATCH):
             rows = np.arange(first, min(first + _FORECAST_BATCH, panel.n_series))
-            part = extended.select(rows)
-            windows = build_windows(
-                part,
-                np.arange(len(rows)),
-                cutoffs=np.full(len(rows), cutoff),
-                layout=self.layout,
-                codes=encode_series(part.series, self.vocabularies),
-            )
+            windows = self.windows_ahead(panel.select(rows))
             scaled_quantiles, scaled_mean = self.serve(windows.as_inputs(slice(None)))
             scale = windows.scale_units[:, None]
             mean_units[rows] = scaled_mean[:, :horizon] * scale
@@ -120,6 +114,17 @@ class NeuralForecaster:
             mean_units=mean_units,
         )
 
+    def windows_ahead(self, panel: DemandPanel) -> Windows:
+        """Return the window of every series of `panel` that ends with its last observed period."""
+        reaching = panel.extended(self.horizon)
+        return build_windows(
+            reaching,
+            np.arange(panel.n_series),
+            cutoffs=np.full(panel.n_series, panel.observed_periods - 1),
+            layout=self.layout,
+            codes=encode_series(reaching.series, self.vocabularies),
+        )
+
 
 def fit_neural(
     panel: DemandPanel, *, params: Params, seed: int, on_progress: Callable[[int, int], None] | None = None
@@ -128,13 +133,13 @@ def fit_neural(
 
     Args:
         panel: observed sales with their covariates.
-        params: forecasting (horizon, quantiles), features (known_ahead, max_stockout_share) and families.neural.
+        params: forecasting (horizon, quantiles), features (known_ahead, what is censored) and families.neural.
         seed: what the sample, the weights and their order follow from; the same seed gives the same forecasts.
         on_progress: called after each training step with steps done and steps in all.
 
     Raises:
         InsufficientHistoryError: no series has an observed period with a whole horizon of observations after it.
-        ConfigurationError: TensorFlow is not installed, or Keras runs on another backend.
+        ConfigurationError: the backend of Keras is not installed, or none that the network can be trained on.
     """
     neural = params.families.neural
     layout = WindowLayout(
@@ -142,7 +147,7 @@ def fit_neural(
         lookback_periods=neural.lookback_periods,
         frequency=panel.frequency,
         known_ahead=params.features.known_ahead,
-        max_stockout_share=params.features.max_stockout_share,
+        censoring=censoring_rule(params.features),
     )
     vocabularies = build_vocabularies(panel.series)
     rng = np.random.default_rng(seed)
@@ -177,7 +182,7 @@ def fit_neural(
         layout=layout,
         quantiles=params.forecasting.quantiles,
         vocabularies=vocabularies,
-        serve=_traced(model, layout),
+        serve=_serve_of(model, layout),
         model=model,
     )
 
@@ -204,12 +209,28 @@ def as_serve_function(endpoint: Callable[[Any], Any]) -> ServeFunction:
     return serve
 
 
-def _traced(model: Any, layout: WindowLayout) -> ServeFunction:
-    """Return the model as a graph that is traced once: a call takes less than a millisecond, `predict` takes fifty."""
+def _serve_of(model: Any, layout: WindowLayout) -> ServeFunction:
+    """Return a model that was just trained as a function from arrays to arrays, on the backend that trained it."""
+    if import_keras().config.backend() == "torch":
+        return _without_gradients(model)
     tf = import_tensorflow()
+    # A graph that is traced once: a call takes less than a millisecond, `predict` takes fifty.
     graph = tf.function(lambda inputs: model(inputs, training=False), input_signature=[input_signature(layout)])
     # Traced here and not at the first call, which TensorFlow would take for a function traced over and over.
     return as_serve_function(graph.get_concrete_function())
+
+
+def _without_gradients(model: Any) -> ServeFunction:
+    """Return a model on PyTorch as a function from arrays to arrays."""
+    torch, keras = import_torch(), import_keras()
+
+    def serve(inputs: NetworkInputs) -> tuple[FloatArray, FloatArray]:
+        with torch.no_grad():
+            outputs = model(dict(inputs), training=False)
+        to_numpy = keras.ops.convert_to_numpy
+        return to_numpy(outputs["quantiles"]), to_numpy(outputs["mean"])
+
+    return serve
 
 
 def _sample_windows(
@@ -237,7 +258,9 @@ def _sample_windows(
         visible_periods=visible,
     )
     ahead = cutoffs[:, None] + np.arange(1, layout.horizon + 1)
-    demand = mask_censored(panel, max_stockout_share=layout.max_stockout_share)[rows[:, None], ahead]
+    known = demand_in_hindsight(panel, layout.censoring)
+    series = np.broadcast_to(rows[:, None], ahead.shape)
+    demand, told = known.draw(series, ahead, rng), known.weight[series, ahead]
     is_demand = np.isfinite(demand)
     # Returns can make a day's sales negative; demand is not.
     demand = np.where(is_demand, np.maximum(demand, 0), 0)
@@ -245,7 +268,7 @@ def _sample_windows(
     importance /= importance.mean()
     targets = TrainingTargets(
         scaled_demand=(demand / windows.scale_units[:, None]).astype(np.float32),
-        weights=(is_demand * importance[:, None]).astype(np.float32),
+        weights=(told * importance[:, None]).astype(np.float32),
         unseen_codes=unseen_codes(vocabularies),
     )
     return windows, targets

@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from restock.forecasting.censoring import CensoringRule
+from restock.forecasting.known_demand import known_demand
 from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.timeline import Frequency
 
@@ -37,14 +39,14 @@ class WindowLayout:
         lookback_periods: periods of history read.
         frequency: length of one period.
         known_ahead: which of is_promoted and unit_price may be read beyond the cutoff.
-        max_stockout_share: a period with a larger known stockout share is masked as censored.
+        censoring: what counts as cut off by a stockout, and what is recovered.
     """
 
     horizon: int
     lookback_periods: int
     frequency: Frequency
     known_ahead: tuple[str, ...]
-    max_stockout_share: float
+    censoring: CensoringRule
 
     @property
     def n_past_seasons(self) -> int:
@@ -54,7 +56,7 @@ class WindowLayout:
     @property
     def calendar_width(self) -> int:
         """How many calendar harmonics a period has."""
-        return int(_calendar_harmonics(np.zeros(1, dtype="datetime64[D]"), frequency=self.frequency).shape[1])
+        return int(calendar_harmonics(np.zeros(1, dtype="datetime64[D]"), frequency=self.frequency).shape[1])
 
     @property
     def future_width(self) -> int:
@@ -65,6 +67,21 @@ class WindowLayout:
     def number_width(self) -> int:
         """How many numbers describe a window as a whole."""
         return self.calendar_width + _SUMMARY_NUMBERS
+
+
+def calendar_names(frequency: Frequency) -> tuple[str, ...]:
+    """Return the names of what `calendar_harmonics` gives, in its order."""
+    phases = ["year_1", "year_2"]
+    if frequency is Frequency.DAILY:
+        phases += ["week_1", "week_2", "week_3"]
+    return tuple(f"{phase}_{wave}" for wave in ("sine", "cosine") for phase in phases)
+
+
+def future_names(layout: WindowLayout) -> tuple[str, ...]:
+    """Return the names of the numbers that describe one period of the horizon; `future_width` of them."""
+    aligned = ("log_sales", "observed", "promoted")
+    past = [f"past_season_{back}_{channel}" for back in range(1, layout.n_past_seasons + 1) for channel in aligned]
+    return (*calendar_names(layout.frequency), "is_holiday", "is_promoted", "log_price_ratio", "step", *past)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +184,11 @@ def build_windows(
     def future_of(grid: FloatArray) -> FloatArray:
         return _gather(grid, series_rows, first=cutoffs + 1, length=horizon)
 
-    sales = history_of(panel.sales_units)
-    is_known = np.isfinite(sales)
-    # Padding before the grid is NaN, which compares false: only known stockouts are masked.
-    is_clean = is_known & ~(history_of(panel.stockout_share) > layout.max_stockout_share)
-    scale = _scale_units(sales, is_known=is_known, is_clean=is_clean)
-    log_sales = np.where(is_clean, np.log1p(np.maximum(np.nan_to_num(sales), 0) / scale[:, None]), 0).astype(np.float32)
+    sales, demand = history_of(panel.sales_units), history_of(known_demand(panel, layout.censoring).units)
+    is_known, is_clean = np.isfinite(sales), np.isfinite(demand)
+    scale = _scale_units(np.where(is_clean, demand, sales), is_known=is_known, is_clean=is_clean)
+    log_sales = np.where(is_clean, np.log1p(np.maximum(np.nan_to_num(demand), 0) / scale[:, None]), 0)
+    log_sales = log_sales.astype(np.float32)
 
     price_ratio, price_ratio_ahead = _log_price_ratios(
         history_of(panel.unit_price), future_of(panel.unit_price), is_known_ahead="unit_price" in layout.known_ahead
@@ -266,10 +282,10 @@ def _aligned_seasons(history: FloatArray, *, layout: WindowLayout) -> FloatArray
 def _calendar_of(panel: DemandPanel, *, layout: WindowLayout) -> FloatArray:
     """Return the harmonics of every period of the grid, shape (n_periods, calendar_width)."""
     dates = np.datetime64(panel.start, "D") + np.arange(panel.n_periods) * layout.frequency.days
-    return _calendar_harmonics(dates, frequency=layout.frequency)
+    return calendar_harmonics(dates, frequency=layout.frequency)
 
 
-def _calendar_harmonics(dates: NDArray[np.datetime64], *, frequency: Frequency) -> FloatArray:
+def calendar_harmonics(dates: NDArray[np.datetime64], *, frequency: Frequency) -> FloatArray:
     """Return sine and cosine of the week (days only: three harmonics hold any weekly shape) and of the year (two)."""
     days = dates.astype("datetime64[D]").astype(np.int64)
     year_start = dates.astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)

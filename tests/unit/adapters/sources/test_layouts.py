@@ -6,10 +6,12 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from restock.adapters.sources import freshretailnet, m5
+from restock.adapters.sources.formats import build_request
 from restock.adapters.sources.raw_table import LINE
 from restock.errors import DataError
 from restock.operations.row_judgement import judge_rows
@@ -58,7 +60,7 @@ def test_read_freshretailnet_slice_carries_the_files_values(freshretailnet_slice
     assert sales["units_sold"].sum() == pytest.approx(daily["sale_amount_x100"].sum() / 100, rel=1e-12)
     assert (sales["date"].min(), sales["date"].max()) == (date(2024, 3, 28), date(2024, 6, 11))
     # The first row of the file, counted by hand: mask 16776711 has 13 of the hours 6 to 21 set.
-    assert sales.row(0) == ("P4", "S0", date(2024, 3, 28), 0.5, 0.882, True, 13 / 16)
+    assert sales.row(0) == ("P4", "S0", date(2024, 3, 28), 0.5, 0.882, True, 13 / 16, None)
     assert tables["products"].row(by_predicate=pl.col("sku") == "P4", named=True)["category_path"] == "29 > 78 > 82"
     assert set(tables["locations"]["region"]) == {"C0"}
     assert (
@@ -68,6 +70,25 @@ def test_read_freshretailnet_slice_carries_the_files_values(freshretailnet_slice
         .filter(pl.col("store_id") == 0)["holiday_flag"]
         .sum()
     )
+
+
+def test_read_freshretailnet_with_hourly_sales_weighs_the_hours_by_their_demand(write_freshretailnet, write_hourly):
+    folder = write_freshretailnet()
+    names = [*freshretailnet.FILES, freshretailnet.HOURLY_FILE]
+    write_hourly(folder)
+    sales = accepted(freshretailnet.read_freshretailnet({name: folder / name for name in names}))["sales"]
+    short, whole = (sales.filter(pl.col("stockout_share") > 0), sales.filter(pl.col("stockout_share") == 0))
+    assert (whole["in_stock_demand_share"] == 1).all()
+    # Hours 18 to 21 are a quarter of the selling hours; each sells half as much as an earlier one.
+    assert short["stockout_share"].unique().to_list() == [0.25]
+    np.testing.assert_allclose(short["in_stock_demand_share"].to_numpy(), 12 / 14, atol=0.01)
+
+
+def test_build_request_takes_the_hourly_file_along_where_it_is_there(write_freshretailnet, write_hourly):
+    folder = write_freshretailnet()
+    assert freshretailnet.HOURLY_FILE not in build_request([folder]).files
+    write_hourly(folder)
+    assert freshretailnet.HOURLY_FILE in build_request([folder]).files
 
 
 @needs_freshretailnet

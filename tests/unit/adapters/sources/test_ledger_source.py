@@ -125,7 +125,7 @@ def test_spool_ledger_tells_sales_stock_and_movements(engine, tmp_path):
     stock_up(engine)
     book(engine, sale(3, 12, entered_quantity="3", entered_unit="piece"), "m1")
     tables = spool(engine, tmp_path / "x")
-    assert tables["ledger/sales"].rows() == [("A", "S", DAY, 3.0, 2.99, False, 0.0)]
+    assert tables["ledger/sales"].rows() == [("A", "S", DAY, 3.0, 2.99, False, 0.0, None)]
     assert tables["ledger/stock"].rows() == [("A", "S", DAY, 7.0, 0.0, 0.0, None)]
     assert tables["ledger/movements"].rows() == [
         ("r-A-S", at(0), "A", "S", "receipt", 10.0, "piece", 1.5, "ann", "PO-1", None),

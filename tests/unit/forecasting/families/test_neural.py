@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restock.errors import DataError, HorizonError, InsufficientHistoryError
+from restock.forecasting.censoring import CensoringRule
 from restock.forecasting.families.neural import NeuralForecaster, fit_neural
 from restock.forecasting.families.neural_windows import (
     WindowLayout,
@@ -27,7 +28,7 @@ from restock.timeline import Frequency
 ROOT = Path(__file__).resolve().parents[4]
 HORIZON, LOOKBACK = 7, 28
 SMALL = {
-    "features": {"max_stockout_share": 0.0},
+    "features": {"max_stockout_share": 0.0, "recover_from_share": 1.0, "silence_probability": 1.0},
     "forecasting": {"horizon": HORIZON, "quantiles": [0.1, 0.25, 0.5, 0.75, 0.9], "training_periods": 200},
     "families": {
         "neural": {
@@ -89,7 +90,7 @@ def layout_of(**changes: object) -> WindowLayout:
         lookback_periods=LOOKBACK,
         frequency=Frequency.DAILY,
         known_ahead=("is_promoted", "unit_price"),
-        max_stockout_share=0.0,
+        censoring=CensoringRule(max_stockout_share=0.0),
     )
     return replace(layout, **changes)
 
