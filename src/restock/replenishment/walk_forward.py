@@ -1,10 +1,10 @@
-"""A policy judged by money: it trades day after day through a history whose end it does not know.
+"""A policy judged by money: it trades period after period through a history whose end it does not know.
 
-Rows are skus at locations. A row is supplied from outside, or by another row: a warehouse. A day: what is due is
+Rows are skus at locations. A row is supplied from outside, or by another row: a warehouse. A period: what is due is
 received; customers are served, oldest stock first, and what can't be served is lost; what has expired is thrown away;
-costs fall on what is left. At the end of the day the rule orders, knowing the day; an order placed at the end of day t
-with a lead time of L days is received at the start of day t + max(L, 1). A warehouse sends what it has: where stores
-want more of it, each gets the same share of what it wants, and asks again the next day.
+costs fall on what is left. At the end of the period the rule orders, knowing the period; an order placed at the end of period t
+with a lead time of L periods is received at the start of period t + max(L, 1). A warehouse sends what it has: where stores
+want more of it, each gets the same share of what it wants, and asks again the next period.
 
 Only the simulator knows demand, lead times and what comes short: the rule sees stock and the age of its open orders.
 """
@@ -32,44 +32,46 @@ class TradingTerms:
     Attributes:
         source: row of the warehouse that supplies it, FROM_OUTSIDE for a supplier.
         unit_cost: currency per unit.
-        holding_cost: currency per unit on hand at the end of a day.
+        holding_cost: currency per unit on hand at the end of a period.
         shortage_cost: currency per unit of customers' demand that is lost.
-        fixed_order_cost: currency per order line.
-        review_days: days between two reviews, >= 1.
-        review_offset: day of the first review, 0 to review_days - 1.
+        order_group: whole numbers from 0; rows of one group are ordered together and share its fixed cost.
+        fixed_order_cost: currency per order of a group in a period, the same in all of its rows.
+        review_periods: periods between two reviews, >= 1.
+        review_offset: period of the first review, 0 to review_periods - 1.
         minimum_order_quantity: units.
         order_multiple: units, > 0.
-        shelf_life_days: days that a unit can be sold from the day of its receipt from outside; 0 is for ever.
+        shelf_life_periods: periods that a unit can be sold from the period of its receipt from outside; 0 is for ever.
     """
 
     source: Integers
     unit_cost: Floats
     holding_cost: Floats
     shortage_cost: Floats
+    order_group: Integers
     fixed_order_cost: Floats
-    review_days: Integers
+    review_periods: Integers
     review_offset: Integers
     minimum_order_quantity: Floats
     order_multiple: Floats
-    shelf_life_days: Integers
+    shelf_life_periods: Integers
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def is_review(self, day: int) -> NDArray[np.bool_]:
-        """Return which rows may order at the end of a day, shape (n_rows,)."""
-        found: NDArray[np.bool_] = (day - self.review_offset) % self.review_days == 0
+    def is_review(self, period: int) -> NDArray[np.bool_]:
+        """Return which rows may order at the end of a period, shape (n_rows,)."""
+        found: NDArray[np.bool_] = (period - self.review_offset) % self.review_periods == 0
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Market:
-    """What happens, whatever is ordered; shape (n_rows, n_days).
+    """What happens, whatever is ordered; shape (n_rows, n_periods).
 
     Attributes:
         demand: of customers, units >= 0; 0 at a warehouse.
-        lead_times: whole days of an order that is placed on a day.
-        received_share: of an order that is placed on a day: how much of it comes, 0-1.
+        lead_times: whole periods of an order that is placed on a period.
+        received_share: of an order that is placed on a period: how much of it comes, 0-1.
     """
 
     demand: Floats
@@ -79,18 +81,18 @@ class Market:
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What a rule knows at the end of a day.
+    """What a rule knows at the end of a period.
 
     Attributes:
-        day: 0 for the first.
-        lots: shape (n_rows, longest shelf life + 1), units on hand by days that they can still be sold, from 1 on; the
+        period: 0 for the first.
+        lots: shape (n_rows, longest shelf life + 1), units on hand by periods that they can still be sold, from 1 on; the
             last is for ever.
-        open_orders: shape (n_rows, n_ages), units ordered and not received, by days since the order, from 0 on (the
-            orders of the day's end are not yet placed, so the first is empty).
+        open_orders: shape (n_rows, n_ages), units ordered and not received, by periods since the order, from 0 on (the
+            orders of the period's end are not yet placed, so the first is empty).
         is_review: shape (n_rows,), which rows may order now.
     """
 
-    day: int
+    period: int
     lots: NDArray[np.float64]
     open_orders: NDArray[np.float64]
     is_review: NDArray[np.bool_]
@@ -109,7 +111,7 @@ class Situation:
 
 
 class OrderRule(Protocol):
-    """Says what to order at the end of a day."""
+    """Says what to order at the end of a period."""
 
     def __call__(self, situation: Situation) -> NDArray[np.float64]:
         """Return wanted orders, shape (n_rows,), units; only those of rows under review count."""
@@ -118,15 +120,15 @@ class OrderRule(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Trading:
-    """What happened, each of shape (n_rows, n_days), units.
+    """What happened, each of shape (n_rows, n_periods), units.
 
     Attributes:
         demand: of customers.
         lost: of it, not served.
-        on_hand: at the end of the day, before anything is sent to a store.
+        on_hand: at the end of the period, before anything is sent to a store.
         wasted: expired.
-        ordered: at the end of the day; of a row with a warehouse, what that sent.
-        received: at the start of the day.
+        ordered: at the end of the period; of a row with a warehouse, what that sent.
+        received: at the start of the period.
     """
 
     demand: NDArray[np.float64]
@@ -136,29 +138,38 @@ class Trading:
     ordered: NDArray[np.float64]
     received: NDArray[np.float64]
 
-    def costs(self, terms: TradingTerms, *, first_day: int = 0) -> dict[str, NDArray[np.float64]]:
-        """Return holding, shortage, ordering and waste from a day on, each of shape (n_rows,), currency."""
-        days = slice(first_day, None)
+    def costs(self, terms: TradingTerms, *, first_period: int = 0) -> dict[str, NDArray[np.float64]]:
+        """Return holding, shortage, ordering and waste from a period on, each of shape (n_rows,), currency."""
+        periods = slice(first_period, None)
         return {
-            "holding": self.on_hand[:, days].sum(axis=1) * terms.holding_cost,
-            "shortage": self.lost[:, days].sum(axis=1) * terms.shortage_cost,
-            "ordering": (self.ordered[:, days] > 0).sum(axis=1) * terms.fixed_order_cost,
-            "waste": self.wasted[:, days].sum(axis=1) * terms.unit_cost,
+            "holding": self.on_hand[:, periods].sum(axis=1) * terms.holding_cost,
+            "shortage": self.lost[:, periods].sum(axis=1) * terms.shortage_cost,
+            "ordering": self._order_shares(terms, periods).sum(axis=1) * terms.fixed_order_cost,
+            "waste": self.wasted[:, periods].sum(axis=1) * terms.unit_cost,
         }
 
-    def total_cost(self, terms: TradingTerms, *, first_day: int = 0) -> NDArray[np.float64]:
-        """Return all costs from a day on, shape (n_rows,), currency."""
-        total: NDArray[np.float64] = np.sum(list(self.costs(terms, first_day=first_day).values()), axis=0)
+    def _order_shares(self, terms: TradingTerms, periods: slice) -> NDArray[np.float64]:
+        """Return each row's part of the orders of its group, which add up to 1 an order; shape (n_rows, n_periods)."""
+        is_line = self.ordered[:, periods] > 0
+        lines = np.zeros((int(terms.order_group.max(initial=-1)) + 1, is_line.shape[1]))
+        np.add.at(lines, terms.order_group, is_line)
+        together = lines[terms.order_group]
+        shares: NDArray[np.float64] = np.divide(is_line, together, out=np.zeros_like(together), where=is_line)
+        return shares
+
+    def total_cost(self, terms: TradingTerms, *, first_period: int = 0) -> NDArray[np.float64]:
+        """Return all costs from a period on, shape (n_rows,), currency."""
+        total: NDArray[np.float64] = np.sum(list(self.costs(terms, first_period=first_period).values()), axis=0)
         return total
 
-    def fill_rate(self, *, first_day: int = 0) -> float:
-        """Return the share of customers' demand that was served from a day on, 0-1; NaN without demand."""
-        asked = float(self.demand[:, first_day:].sum())
-        return 1 - float(self.lost[:, first_day:].sum()) / asked if asked else float("nan")
+    def fill_rate(self, *, first_period: int = 0) -> float:
+        """Return the share of customers' demand that was served from a period on, 0-1; NaN without demand."""
+        asked = float(self.demand[:, first_period:].sum())
+        return 1 - float(self.lost[:, first_period:].sum()) / asked if asked else float("nan")
 
 
 def trade(rule: OrderRule, market: Market, terms: TradingTerms, *, on_hand: Floats) -> Trading:
-    """Return what a rule does to stock over all days of a market.
+    """Return what a rule does to stock over all periods of a market.
 
     Args:
         rule: what to order.
@@ -170,44 +181,44 @@ def trade(rule: OrderRule, market: Market, terms: TradingTerms, *, on_hand: Floa
         ValueError: a shape does not fit, or demand is negative.
     """
     _check(market, terms)
-    n_rows, n_days = market.demand.shape
+    n_rows, n_periods = market.demand.shape
     state = _Shelves(on_hand, terms, market=market)
-    kept = {name: np.zeros((n_rows, n_days)) for name in ("lost", "on_hand", "wasted", "ordered", "received")}
-    for day in range(n_days):
-        kept["received"][:, day] = state.receive(day)
-        kept["lost"][:, day] = market.demand[:, day] - state.take(market.demand[:, day])[0]
-        kept["wasted"][:, day] = state.expire()
-        is_review = terms.is_review(day)
-        wanted = np.where(is_review, rule(state.seen(day, is_review)), 0.0)
+    kept = {name: np.zeros((n_rows, n_periods)) for name in ("lost", "on_hand", "wasted", "ordered", "received")}
+    for period in range(n_periods):
+        kept["received"][:, period] = state.receive(period)
+        kept["lost"][:, period] = market.demand[:, period] - state.take(market.demand[:, period])[0]
+        kept["wasted"][:, period] = state.expire()
+        is_review = terms.is_review(period)
+        wanted = np.where(is_review, rule(state.seen(period, is_review)), 0.0)
         orders = round_orders(
             wanted, minimum_order_quantity=terms.minimum_order_quantity, order_multiple=terms.order_multiple
         )
-        kept["on_hand"][:, day] = state.lots.sum(axis=1)
-        kept["ordered"][:, day] = state.place(day, orders)
+        kept["on_hand"][:, period] = state.lots.sum(axis=1)
+        kept["ordered"][:, period] = state.place(period, orders)
     return Trading(demand=np.asarray(market.demand, dtype=np.float64), **kept)
 
 
 class _Shelves:
-    """Stock by the days that it can still be sold, and orders by the day that they are due."""
+    """Stock by the periods that it can still be sold, and orders by the period that they are due."""
 
     def __init__(self, on_hand: Floats, terms: TradingTerms, *, market: Market) -> None:
-        n_rows, n_days = market.demand.shape
+        n_rows, n_periods = market.demand.shape
         self.terms, self.market = terms, market
-        self.longest = int(terms.shelf_life_days.max(initial=0))
-        # A slot for each day that is left, and the last for what never expires.
-        self.fresh = np.where(terms.shelf_life_days > 0, terms.shelf_life_days - 1, self.longest)
+        self.longest = int(terms.shelf_life_periods.max(initial=0))
+        # A slot for each period that is left, and the last for what never expires.
+        self.fresh = np.where(terms.shelf_life_periods > 0, terms.shelf_life_periods - 1, self.longest)
         self.rows = np.arange(n_rows)
         self.lots = np.zeros((n_rows, self.longest + 1))
         self.lots[self.rows, self.fresh] = on_hand
         self.slots = int(market.lead_times.max(initial=1)) + 1
         self.due = np.zeros((self.slots, *self.lots.shape))
-        # Open units by day of the order, to tell their ages; what is due is taken off by its own day.
-        self.open = np.zeros((n_rows, n_days))
+        # Open units by period of the order, to tell their ages; what is due is taken off by its own period.
+        self.open = np.zeros((n_rows, n_periods))
         self.due_from: list[list[tuple[int, NDArray[np.intp], NDArray[np.float64]]]] = [[] for _ in range(self.slots)]
 
-    def receive(self, day: int) -> NDArray[np.float64]:
+    def receive(self, period: int) -> NDArray[np.float64]:
         """Take in what is due; units, shape (n_rows,)."""
-        slot = day % self.slots
+        slot = period % self.slots
         arrived = self.due[slot]
         units: NDArray[np.float64] = arrived.sum(axis=1)
         self.lots += arrived
@@ -225,7 +236,7 @@ class _Shelves:
         return until[:, -1], taken
 
     def expire(self) -> NDArray[np.float64]:
-        """End the day: throw away what can't be sold tomorrow; units, shape (n_rows,)."""
+        """End the period: throw away what can't be sold tomorrow; units, shape (n_rows,)."""
         if not self.longest:
             return np.zeros(len(self.lots))
         wasted = self.lots[:, 0].copy()
@@ -233,36 +244,36 @@ class _Shelves:
         self.lots[:, -2] = 0.0
         return wasted
 
-    def seen(self, day: int, is_review: NDArray[np.bool_]) -> Situation:
-        """Return what a rule may know at the end of the day."""
-        ages = self.open[:, max(0, day - self.slots + 1) : day + 1][:, ::-1]
-        return Situation(day=day, lots=self.lots.copy(), open_orders=ages.copy(), is_review=is_review)
+    def seen(self, period: int, is_review: NDArray[np.bool_]) -> Situation:
+        """Return what a rule may know at the end of the period."""
+        ages = self.open[:, max(0, period - self.slots + 1) : period + 1][:, ::-1]
+        return Situation(period=period, lots=self.lots.copy(), open_orders=ages.copy(), is_review=is_review)
 
-    def place(self, day: int, orders: NDArray[np.float64]) -> NDArray[np.float64]:
+    def place(self, period: int, orders: NDArray[np.float64]) -> NDArray[np.float64]:
         """Send orders on their way and return what is on its way, units, shape (n_rows,)."""
         source = self.terms.source
         is_inside = (source != FROM_OUTSIDE) & (orders > 0)
         sent = np.where(is_inside, 0.0, orders)
         parcels = np.zeros_like(self.lots)
         outside = np.flatnonzero(sent > 0)
-        parcels[outside, self.fresh[outside]] = (sent * self.market.received_share[:, day])[outside]
+        parcels[outside, self.fresh[outside]] = (sent * self.market.received_share[:, period])[outside]
         if is_inside.any():
             sent = sent + self._send_inside(orders, is_inside, parcels=parcels)
         placed = np.flatnonzero(sent > 0)
-        self.open[placed, day] += sent[placed]
-        days = np.maximum(self.market.lead_times[:, day], 1)
-        self._age(parcels, days=np.where(is_inside, days - 1, 0))
-        slots = (day + days[placed]) % self.slots
+        self.open[placed, period] += sent[placed]
+        periods = np.maximum(self.market.lead_times[:, period], 1)
+        self._age(parcels, periods=np.where(is_inside, periods - 1, 0))
+        slots = (period + periods[placed]) % self.slots
         self.due[slots, placed] += parcels[placed]
         for slot in np.unique(slots):
             rows = placed[slots == slot]
-            self.due_from[slot].append((day, rows, sent[rows]))
+            self.due_from[slot].append((period, rows, sent[rows]))
         return sent
 
-    def _age(self, parcels: NDArray[np.float64], *, days: NDArray[np.integer[Any]]) -> None:
-        """Let what a warehouse sends grow old on its way, by whole days; what comes dead is sold on its last day."""
-        for passed in np.unique(days[days > 0]):
-            rows = np.flatnonzero(days == passed)
+    def _age(self, parcels: NDArray[np.float64], *, periods: NDArray[np.integer[Any]]) -> None:
+        """Let what a warehouse sends grow old on its way, by whole periods; what comes dead is sold on its last period."""
+        for passed in np.unique(periods[periods > 0]):
+            rows = np.flatnonzero(periods == passed)
             perishable = parcels[rows, : self.longest]
             parcels[rows, : self.longest] = 0.0
             for left in range(self.longest):
@@ -293,7 +304,7 @@ def _check(market: Market, terms: TradingTerms) -> None:
     shape = market.demand.shape
     if market.demand.ndim != 2 or market.lead_times.shape != shape or market.received_share.shape != shape:
         raise ValueError(
-            "demand, lead_times and received_share must share the shape (n_rows, n_days), got "
+            "demand, lead_times and received_share must share the shape (n_rows, n_periods), got "
             f"{shape}, {market.lead_times.shape} and {market.received_share.shape}."
         )
     if shape[0] != len(terms):
