@@ -2,8 +2,8 @@
 
 Rows are skus at locations. A row is supplied from outside, or by another row: a warehouse. A period: what is due is
 received; customers are served, oldest stock first, and what can't be served is lost; what has expired is thrown away;
-costs fall on what is left. At the end of the period the rule orders, knowing the period; an order placed at the end of period t
-with a lead time of L periods is received at the start of period t + max(L, 1). A warehouse sends what it has: where stores
+costs fall on what is left. At its end the rule orders, knowing the period; an order placed at the end of period t with
+a lead time of L periods is received at the start of period t + max(L, 1). A warehouse sends what it has: where stores
 want more of it, each gets the same share of what it wants, and asks again the next period.
 
 Only the simulator knows demand, lead times and what comes short: the rule sees stock and the age of its open orders.
@@ -85,8 +85,8 @@ class Situation:
 
     Attributes:
         period: 0 for the first.
-        lots: shape (n_rows, longest shelf life + 1), units on hand by periods that they can still be sold, from 1 on; the
-            last is for ever.
+        lots: shape (n_rows, longest shelf life + 1), units on hand by the periods that are left to sell them, from 1 on;
+            the last is for ever.
         open_orders: shape (n_rows, n_ages), units ordered and not received, by periods since the order, from 0 on (the
             orders of the period's end are not yet placed, so the first is empty).
         is_review: shape (n_rows,), which rows may order now.
@@ -271,7 +271,7 @@ class _Shelves:
         return sent
 
     def _age(self, parcels: NDArray[np.float64], *, periods: NDArray[np.integer[Any]]) -> None:
-        """Let what a warehouse sends grow old on its way, by whole periods; what comes dead is sold on its last period."""
+        """Let what a warehouse sends grow old on its way; what would come dead has its last period then."""
         for passed in np.unique(periods[periods > 0]):
             rows = np.flatnonzero(periods == passed)
             perishable = parcels[rows, : self.longest]

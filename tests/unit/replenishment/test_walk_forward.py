@@ -46,7 +46,7 @@ def up_to(level: float):
 def follow_units(
     demand: list[int], leads: list[int], *, start: int, level: int, shelf_life: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Return lost, wasted and on hand by period, unit by unit: each is a number of periods that it can still be sold."""
+    """Return lost, wasted and on hand by period, unit by unit: each is the periods left to sell it."""
     shelf = [shelf_life] * start
     due: list[tuple[int, int]] = []
     lost, wasted, left = [], [], []
