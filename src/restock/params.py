@@ -212,6 +212,47 @@ class ReconciliationParams(Section):
     family: FamilyName = Field(description="What forecasts totals on their own, to be compared with and reconciled.")
 
 
+class ServiceTargets(Section):
+    """One share a class of series, by revenue."""
+
+    A: Share = Field(lt=1, description="Class A: the first share of revenue.")
+    B: Share = Field(lt=1, description="Class B: the next.")
+    C: Share = Field(lt=1, description="Class C: the rest.")
+
+
+class ReplenishmentParams(Section):
+    """What stock and its lack cost, what orders aim at, and what they must keep."""
+
+    unmet_demand: Literal["lost", "backordered"] = Field(description="What becomes of demand that stock can't serve.")
+    capital_cost_share: float = Field(ge=0, le=2, description="Price of money, share of the stock's value a year.")
+    storage_cost_share: float = Field(
+        ge=0, le=5, description="Space, handling, insurance and ageing, share of the stock's value a year."
+    )
+    shortage_margin_multiple: float = Field(
+        gt=0, le=100, description="What a unit short costs, in margins: goodwill that is lost makes it more than 1."
+    )
+    default_margin_share: Share = Field(
+        gt=0, lt=1, description="Margin where no price is known, share of the price; the plan's reasons say so."
+    )
+    objective: Literal["cost", "fill_rate", "cycle_service_level"] = Field(
+        description="cost: least expected cost; else: least stock that reaches service_targets."
+    )
+    service_targets: ServiceTargets = Field(description="For objectives other than cost, by ABC class.")
+    service_floors: ServiceTargets = Field(description="Fill rate that no order may aim below, by ABC class; 0: none.")
+    budget: float | None = Field(gt=0, description="Most that one day's orders may cost together; null: no limit.")
+    time_limit_seconds: float = Field(gt=0, le=3_600, description="For what many orders share (budget, truck, ...).")
+    stockout_multiples: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
+        min_length=1, description="Of the cheapest stockout probability of one cycle: what tuning tries, increasing."
+    )
+    simulated_paths: int = Field(ge=20, le=2_000, description="Paths of every series in walk-forward simulations.")
+
+    @model_validator(mode="after")
+    def _check_multiples(self) -> Self:
+        if list(self.stockout_multiples) != sorted(set(self.stockout_multiples)):
+            raise ValueError("stockout_multiples must increase, without repeats")
+        return self
+
+
 class EvaluationParams(Section):
     """How series are put into segments."""
 
@@ -255,6 +296,7 @@ class Params(Section):
     calibration: CalibrationParams
     paths: PathParams
     reconciliation: ReconciliationParams
+    replenishment: ReplenishmentParams
     evaluation: EvaluationParams
     promotion: PromotionParams
     monitoring: MonitoringParams

@@ -85,7 +85,7 @@ class Situation:
 
     Attributes:
         period: 0 for the first.
-        lots: shape (n_rows, longest shelf life + 1), units on hand by the periods that are left to sell them, from 1 on;
+        lots: shape (n_rows, longest shelf life + 1), units on hand by the periods left to sell them, from 1 on;
             the last is for ever.
         open_orders: shape (n_rows, n_ages), units ordered and not received, by periods since the order, from 0 on (the
             orders of the period's end are not yet placed, so the first is empty).
