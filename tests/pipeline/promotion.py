@@ -12,7 +12,8 @@ import polars as pl
 import yaml
 
 from restock.adapters.storage import write_json, write_table
-from restock.operations.promote import PromotionRequest, promote
+from restock.operations.promote import promote
+from restock.operations.promotion_steps import PromotionRequest
 from restock.params import merge_values, read_param_values, read_params
 from restock.pipeline.features import run_features
 from restock.pipeline.train import run_train

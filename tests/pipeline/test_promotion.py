@@ -22,7 +22,8 @@ from restock.adapters.tracking_registry import CONTENT_TAG, VERSION_TAG, read_al
 from restock.errors import ConfigurationError, DataError, GoldenReplayError, NotFoundError, TamperedVersionError
 from restock.operations.candidates import read_candidate
 from restock.operations.mirror import repair_mirror
-from restock.operations.promote import STEPS, CandidateRefusedError, promote
+from restock.operations.promote import promote
+from restock.operations.promotion_steps import STEPS, CandidateRefusedError
 from restock.operations.rollback import roll_back
 from restock.operations.served_model import load_served_model
 from restock.operations.stored_history import find_history, load_history

@@ -17,7 +17,7 @@ from restock.adapters.registry import (
 from restock.adapters.tracking import connect, tracking_place
 from restock.adapters.tracking_registry import VERSION_TAG, read_aliases
 from restock.adapters.workspace import run_dvc
-from restock.operations.promote import STEPS, CandidateRefusedError
+from restock.operations.promotion_steps import STEPS, CandidateRefusedError
 from restock.operations.served_model import load_served_model
 from tests.pipeline.promotion import copy_workspace, promote_in, settings_of, start_promotion
 

@@ -8,7 +8,7 @@ import pytest
 from restock.adapters.registry import ModelType, verify_version
 from restock.errors import DataError
 from restock.operations.candidates import candidate_folder, choose_family
-from restock.operations.promote import CandidateRefusedError
+from restock.operations.promotion_steps import CandidateRefusedError
 from restock.operations.served_model import load_served_model
 from restock.pipeline.combine import run_combine
 from restock.pipeline.evaluate import run_evaluate

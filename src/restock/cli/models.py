@@ -17,7 +17,7 @@ from restock.params import ModelName, Params, read_params
 from restock.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from restock.operations.promote import PromotionResult
+    from restock.operations.promotion_steps import PromotionResult
     from restock.operations.version_table import VersionRow
 
 _ModelType = Annotated[ModelType, typer.Argument(help="Type of model.")]
@@ -105,8 +105,8 @@ def promote_candidate(
         RestockError: see `restock.operations.promote.promote`.
     """
     from restock.adapters.provenance import who_runs_this
-    from restock.operations.promote import PromotionRequest
     from restock.operations.promote import promote as promote_model
+    from restock.operations.promotion_steps import PromotionRequest
 
     request = PromotionRequest(
         reason=reason, promoted_by=promoted_by or who_runs_this(), family=family, override=override

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from restock.adapters.registry import ModelType, read_current, read_metadata, version_folder
 from restock.adapters.tracking import TrackingError, TrackingPlace
@@ -16,9 +17,32 @@ from restock.adapters.tracking_registry import (
     set_challenger,
 )
 from restock.errors import NotFoundError, TamperedVersionError
-from restock.operations.candidates import Candidate
 
 logger = logging.getLogger(__name__)
+
+
+class Registrable(Protocol):
+    """What MLflow has to know of a candidate of any model type."""
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        ...
+
+    @property
+    def content_sha256(self) -> str:
+        """What this candidate is."""
+        ...
+
+    @property
+    def mlflow_run_id(self) -> str | None:
+        """The run that tracked how it was made; None where that was not tracked."""
+        ...
+
+    @property
+    def model_dir(self) -> Path:
+        """Folder with its files."""
+        ...
 
 
 def repair_mirror(models_dir: Path, model_type: ModelType, *, place: TrackingPlace) -> tuple[str, ...]:
@@ -55,7 +79,7 @@ def try_mirror(models_dir: Path, model_type: ModelType, *, place: TrackingPlace)
 
 
 def try_register(
-    candidate: Candidate, model_type: ModelType, *, version: int, place: TrackingPlace
+    candidate: Registrable, model_type: ModelType, *, version: int, place: TrackingPlace
 ) -> tuple[str | None, str | None]:
     """Return the number under which MLflow knows a candidate that becomes `version`, or None and what went wrong."""
     try:
@@ -75,7 +99,7 @@ def try_register(
     return number, None
 
 
-def try_challenge(candidate: Candidate, model_type: ModelType, *, now: datetime, place: TrackingPlace) -> None:
+def try_challenge(candidate: Registrable, model_type: ModelType, *, now: datetime, place: TrackingPlace) -> None:
     """Let the alias `challenger` name a candidate that the gate refused; a failure is logged."""
     try:
         number = register_version(

@@ -1,155 +1,25 @@
-"""Promotion of a demand forecaster: steps in a fixed order, each of which may be the last that a crash lets happen.
-
-Until the step `serve` replaces current.json the old version is served; after it, the new one. What a crash leaves is
-tidied, and what was finished is taken over, by the next promotion.
-"""
+"""Promotion of a demand forecaster: its candidate, its evidence, and what a version of it holds."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from restock.adapters.provenance import read_provenance
-from restock.adapters.registry import (
-    Action,
-    Change,
-    ModelType,
-    change_lock,
-    never_served,
-    next_version,
-    publish_version,
-    read_current,
-    read_metadata,
-    seal_version,
-    set_current,
-    start_version,
-    tidy,
-    verify_version,
-    version_folder,
-)
-from restock.adapters.storage import read_json
-from restock.adapters.tracking import TrackingPlace, tracking_place
-from restock.adapters.workspace import run_dvc
-from restock.errors import ConfigurationError, DataError, GateRefusedError, NotFoundError, TamperedVersionError
+from restock.adapters.provenance import Provenance
+from restock.adapters.registry import ModelType
 from restock.forecasting.dependence import learn_dependence
 from restock.operations.candidates import Candidate, choose_family, read_candidate
 from restock.operations.gate_evidence import Evidence, gather_evidence
-from restock.operations.mirror import try_challenge, try_mirror, try_register
 from restock.operations.path_recipe import PathRecipe
 from restock.operations.promotion_gate import Verdict
-from restock.operations.version_files import METRICS_FILE, compare_metrics, describe_version, write_version_files
-from restock.params import ModelName, Params
+from restock.operations.promotion_steps import PromotionRequest, PromotionResult, run_promotion
+from restock.operations.version_files import compare_metrics, describe_version, write_version_files
+from restock.params import Params
 from restock.settings import Settings
-
-logger = logging.getLogger(__name__)
-
-_TYPE = ModelType.DEMAND_FORECASTING
-
-
-class CandidateRefusedError(GateRefusedError):
-    """A candidate did not pass the gate.
-
-    Attributes:
-        verdict: every condition with its figures.
-    """
-
-    def __init__(self, message: str, *, verdict: Verdict) -> None:
-        super().__init__(message)
-        self.verdict = verdict
-
-    def members(self) -> dict[str, object]:
-        """Return the conditions."""
-        return {"gate": self.verdict.to_json()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromotionRequest:
-    """What someone asks for.
-
-    Attributes:
-        reason: why, for the record.
-        promoted_by: who.
-        family: which family; None for the one that evaluation names.
-        override: why a refusal of the gate is to be overridden; None where it is not.
-    """
-
-    reason: str
-    promoted_by: str
-    family: ModelName | None = None
-    override: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("reason", "promoted_by", "override"):
-            value = getattr(self, name)
-            if value is not None and not value.strip():
-                raise ConfigurationError(f"{name} must say something, got {value!r}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromotionResult:
-    """What was promoted.
-
-    Attributes:
-        version: its number.
-        previous: the version served before; None for the first.
-        family: name of the family.
-        verdict: the gate's.
-        override: why a refusal was overridden; None where there was none.
-        metrics: as in metrics.json.
-        warnings: what did not work and stands in nobody's way, such as MLflow being away.
-    """
-
-    version: int
-    previous: int | None
-    family: str
-    verdict: Verdict
-    override: str | None
-    metrics: dict[str, Any]
-    warnings: tuple[str, ...]
-
-
-@dataclass(kw_only=True)
-class _Promotion:
-    """A promotion under way: what was asked for, and what the steps so far found or made."""
-
-    request: PromotionRequest
-    params: Params
-    root: Path
-    home: Path
-    data_dir: Path
-    models_dir: Path
-    place: TrackingPlace
-    orchestration_run: str | None
-    now: datetime
-    on_progress: Callable[[int, int], None] | None
-    candidate: Candidate = field(init=False)
-    evidence: Evidence = field(init=False)
-    previous: int | None = None
-    version: int = 0
-    is_taken_over: bool = False
-    registered: str | None = None
-    metrics: dict[str, Any] = field(default_factory=dict)
-    building: Path | None = None
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def override(self) -> str | None:
-        """The reason of an override that was needed."""
-        return None if self.evidence.verdict.has_passed else self.request.override
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the version's metadata say of the promotion."""
-        return {
-            "promoted_by": self.request.promoted_by,
-            "reason": self.request.reason,
-            "override": self.override,
-            "gate": self.evidence.verdict.to_json(),
-            "replaces": self.previous,
-        }
 
 
 def promote(
@@ -168,7 +38,7 @@ def promote(
         params: all params in force.
         request: what is asked for.
         now: the present, UTC.
-        after_step: called with the name of each step of `STEPS` once it is done.
+        after_step: called with the name of each of the promotion's steps once it is done.
         on_progress: called with (done, total) windows where the served recipe has to be back-tested.
 
     Raises:
@@ -178,186 +48,74 @@ def promote(
         GoldenReplayError: the model does not forecast the same twice.
         RestockError: `dvc add` failed; what is served stays.
     """
-    job = _Promotion(
-        request=request,
+    promotable = _TrainedForecaster(
         params=params,
-        root=settings.root,
-        home=settings.home,
+        request=request,
         data_dir=settings.data_dir,
         models_dir=settings.models_dir,
-        place=tracking_place(settings),
-        orchestration_run=settings.orchestration_run,
-        now=now,
         on_progress=on_progress,
     )
-    with change_lock(job.models_dir, _TYPE):
-        for name, step in _STEPS:
-            step(job)
-            logger.debug("promotion: %s is done", name)
-            if after_step is not None:
-                after_step(name)
-    return PromotionResult(
-        version=job.version,
-        previous=job.previous,
-        family=job.candidate.family,
-        verdict=job.evidence.verdict,
-        override=job.override,
-        metrics=job.metrics,
-        warnings=tuple(job.warnings),
-    )
+    return run_promotion(promotable, settings, request, now=now, after_step=after_step)
 
 
-def _tidy(job: _Promotion) -> None:
-    """Remove what a crash left half done, and let MLflow follow what it kept MLflow from hearing of."""
-    tidy(job.models_dir, _TYPE)
-    current = read_current(job.models_dir, _TYPE)
-    job.previous = None if current is None else current.served
-    if current is not None:
-        try_mirror(job.models_dir, _TYPE, place=job.place)
+@dataclass(kw_only=True)
+class _TrainedForecaster:
+    """What training left of a family."""
 
+    params: Params
+    request: PromotionRequest
+    data_dir: Path
+    models_dir: Path
+    on_progress: Callable[[int, int], None] | None
+    evidence: Evidence = field(init=False)
 
-def _judge(job: _Promotion) -> None:
-    """Ask the gate; a refused candidate becomes the challenger, unless the refusal is overridden."""
-    job.candidate = read_candidate(job.data_dir, job.request.family or choose_family(job.data_dir))
-    job.evidence = gather_evidence(
-        job.candidate, job.params, data_dir=job.data_dir, models_dir=job.models_dir, on_progress=job.on_progress
-    )
-    verdict = job.evidence.verdict
-    if verdict.has_passed:
-        return
-    figures = "; ".join(f"{condition.name}: {condition.detail}" for condition in verdict.failed)
-    if job.request.override is None:
-        try_challenge(job.candidate, _TYPE, now=job.now, place=job.place)
-        stays = "nothing is served" if job.previous is None else f"version {job.previous} stays served"
-        raise CandidateRefusedError(
-            f"the gate refused {job.candidate.family}: {figures}. So {stays}. To promote it all the same, say why: "
-            '--override "..."',
-            verdict=verdict,
+    @property
+    def model_type(self) -> ModelType:
+        """Type of model."""
+        return ModelType.DEMAND_FORECASTING
+
+    @cached_property
+    def candidate(self) -> Candidate:
+        """The family that was asked for, or that evaluation named."""
+        return read_candidate(self.data_dir, self.request.family or choose_family(self.data_dir))
+
+    def judge(self) -> Verdict:
+        """Return the gate's verdict on its back-test."""
+        self.evidence = gather_evidence(
+            self.candidate,
+            self.params,
+            data_dir=self.data_dir,
+            models_dir=self.models_dir,
+            on_progress=self.on_progress,
         )
-    logger.warning("the gate refused %s (%s), overridden: %s", job.candidate.family, figures, job.request.override)
+        return self.evidence.verdict
 
+    def compare(self) -> dict[str, Any]:
+        """Return its metrics beside those of the baseline and of what it replaces."""
+        served = self.evidence.served
+        return compare_metrics(
+            self.evidence.candidate,
+            self.evidence.baseline,
+            replaced=None if served is None else served.backtest,
+            panel=self.evidence.panel,
+            params=self.params,
+        )
 
-def _register(job: _Promotion) -> None:
-    """Settle the version's number, and register it in MLflow so that its metadata can name the registered version."""
-    taken_over = _find_unfinished(job)
-    job.is_taken_over = taken_over is not None
-    job.version = taken_over or next_version(job.models_dir, _TYPE)
-    job.registered, warning = try_register(job.candidate, _TYPE, version=job.version, place=job.place)
-    job.warnings += [warning] if warning else []
+    def describe(self, *, version: int, provenance: Provenance, now: datetime) -> dict[str, Any]:
+        """Return what metadata.json says of the version itself."""
+        return describe_version(self.candidate, version=version, provenance=provenance, now=now)
 
-
-def _build(job: _Promotion) -> None:
-    served = job.evidence.served
-    job.metrics = compare_metrics(
-        job.evidence.candidate,
-        job.evidence.baseline,
-        replaced=None if served is None else served.backtest,
-        panel=job.evidence.panel,
-        params=job.params,
-    ) | {"replaces": _read_replaced(job)}
-    if job.is_taken_over:
-        return
-    job.building = start_version(job.models_dir, _TYPE)
-    write_version_files(
-        job.building,
-        job.candidate,
-        metadata=_describe(job),
-        metrics=job.metrics,
-        tables=job.evidence.tables,
-        paths=PathRecipe(
-            dependence=learn_dependence(job.evidence.candidate, job.evidence.panel, params=job.params),
-            seed=job.params.seed,
-            n_paths=job.params.paths.n_paths,
-        ),
-    )
-
-
-def _seal(job: _Promotion) -> None:
-    if job.building is not None:
-        seal_version(job.building, _describe(job))
-
-
-def _publish(job: _Promotion) -> None:
-    if job.building is not None:
-        publish_version(job.building, job.version)
-
-
-def _track_data(job: _Promotion) -> None:
-    """Give the version to DVC, where the workspace is a DVC repository."""
-    if not (job.home / ".dvc").is_dir():
-        return
-    folder = version_folder(job.models_dir, _TYPE, job.version)
-    # --wait-for-lock: a killed promotion's `dvc add` may still be at work. --no-relink: DVC leaves the published files
-    # as they are instead of putting links in their place.
-    run_dvc(["--wait-for-lock", "add", "--quiet", "--no-relink", str(folder.relative_to(job.home))], folder=job.home)
-
-
-def _serve(job: _Promotion) -> None:
-    change = Change(
-        served=job.version,
-        previous=job.previous,
-        changed_at_utc=job.now,
-        changed_by=job.request.promoted_by,
-        reason=job.request.reason,
-        action=Action.PROMOTE,
-        override=job.override,
-    )
-    set_current(job.models_dir, _TYPE, change)
-
-
-def _mirror(job: _Promotion) -> None:
-    warning = try_mirror(job.models_dir, _TYPE, place=job.place)
-    job.warnings += [warning] if warning else []
-
-
-def _read_replaced(job: _Promotion) -> dict[str, Any] | None:
-    """Return what the replaced version's own metrics.json says, on the windows of its day; None where it can't."""
-    if job.previous is None:
-        return None
-    path = version_folder(job.models_dir, _TYPE, job.previous) / METRICS_FILE
-    try:
-        recorded = read_json(path)
-        return {"version": job.previous, "windows": recorded["windows"], "overall": recorded["overall"]["candidate"]}
-    except (NotFoundError, DataError, KeyError, TypeError) as error:
-        logger.warning("the metrics of version %d are left out of the new version's: %s", job.previous, error)
-        return {"version": job.previous}
-
-
-def _describe(job: _Promotion) -> dict[str, Any]:
-    mlflow = {"run_id": job.candidate.mlflow_run_id, "registered_version": job.registered}
-    return describe_version(
-        job.candidate,
-        version=job.version,
-        provenance=read_provenance(job.root),
-        now=job.now,
-        promotion=job.describe() | {"mlflow": mlflow, "orchestration_run": job.orchestration_run},
-    )
-
-
-def _find_unfinished(job: _Promotion) -> int | None:
-    """Return a version that an interrupted promotion of the same candidate, by and for the same, had published."""
-    wanted = job.describe() | {"content_sha256": job.candidate.content_sha256}
-    for version in never_served(job.models_dir, _TYPE):
-        try:
-            metadata = read_metadata(job.models_dir, _TYPE, version)
-            if all(metadata.get(key) == value for key, value in wanted.items()):
-                verify_version(job.models_dir, _TYPE, version)
-                logger.warning("version %d was published but never served, it is taken over", version)
-                return version
-        except TamperedVersionError as error:
-            logger.warning("version %d was never served and is left alone: %s", version, error)
-    return None
-
-
-_STEPS: tuple[tuple[str, Callable[[_Promotion], None]], ...] = (
-    ("tidy", _tidy),
-    ("gate", _judge),
-    ("register", _register),
-    ("build", _build),
-    ("seal", _seal),
-    ("publish", _publish),
-    ("track", _track_data),
-    ("serve", _serve),
-    ("mirror", _mirror),
-)
-STEPS: tuple[str, ...] = tuple(name for name, _ in _STEPS)
+    def write(self, folder: Path, *, metadata: dict[str, Any], metrics: dict[str, Any]) -> None:
+        """Write model, golden forecasts, path recipe and documents."""
+        write_version_files(
+            folder,
+            self.candidate,
+            metadata=metadata,
+            metrics=metrics,
+            tables=self.evidence.tables,
+            paths=PathRecipe(
+                dependence=learn_dependence(self.evidence.candidate, self.evidence.panel, params=self.params),
+                seed=self.params.seed,
+                n_paths=self.params.paths.n_paths,
+            ),
+        )

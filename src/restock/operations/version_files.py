@@ -101,16 +101,14 @@ def describe_version(
     version: int,
     provenance: Provenance,
     now: datetime,
-    promotion: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return a version's metadata, without its checksums.
+    """Return a version's metadata, without its checksums and without what its promotion adds.
 
     Args:
         candidate: what is promoted.
         version: its number.
         provenance: code and libraries.
         now: the present.
-        promotion: who, why, gate, override, replaces, mlflow.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -129,7 +127,6 @@ def describe_version(
         "horizon": candidate.horizon,
         "quantiles": list(candidate.quantiles),
         "library_versions": provenance.library_versions,
-        **promotion,
     }
 
 
