@@ -241,15 +241,15 @@ class ReplenishmentParams(Section):
     service_floors: ServiceTargets = Field(description="Fill rate that no order may aim below, by ABC class; 0: none.")
     budget: float | None = Field(gt=0, description="Most that one day's orders may cost together; null: no limit.")
     time_limit_seconds: float = Field(gt=0, le=3_600, description="For what many orders share (budget, truck, ...).")
-    stockout_multiples: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
-        min_length=1, description="Of the cheapest stockout probability of one cycle: what tuning tries, increasing."
+    shortage_multiples: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
+        min_length=1, description="Of the shortage cost that the planner reckons with: what tuning tries, increasing."
     )
     simulated_paths: int = Field(ge=20, le=2_000, description="Paths of every series in walk-forward simulations.")
 
     @model_validator(mode="after")
     def _check_multiples(self) -> Self:
-        if list(self.stockout_multiples) != sorted(set(self.stockout_multiples)):
-            raise ValueError("stockout_multiples must increase, without repeats")
+        if list(self.shortage_multiples) != sorted(set(self.shortage_multiples)):
+            raise ValueError("shortage_multiples must increase, without repeats")
         return self
 
 
