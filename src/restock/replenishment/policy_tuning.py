@@ -100,7 +100,7 @@ def tune_policy(
         return known[key]
 
     searched = [[group for group in pair if group in present] for pair in TUNING_ORDER]
-    total = 1 + n_rounds * sum(len(set(grid) - {1.0}) for pair in searched if pair)
+    total = 1 + n_rounds * sum(len(set(grid)) for pair in searched if pair)
     least = dict(cost_of(best))
     for _ in range(n_rounds):
         for pair in searched:

@@ -24,8 +24,8 @@ def cost(multiples: np.ndarray) -> np.ndarray:
 def test_tune_policy_finds_each_groups_own_least_cost() -> None:
     found, attempts = tune_policy(cost, GROUPS, grid=(0.25, 0.5, 1.0, 2.0))
     assert found == BEST
-    # A first one, then three other values for the stores and three for the warehouses.
-    assert len(attempts) == 7
+    # A first one, three other values for the stores, and four for the warehouses of the best stores.
+    assert len(attempts) == 8
     assert attempts[0].costs["fresh"] > attempts[-1].costs["fresh"]
 
 
@@ -42,7 +42,7 @@ def test_tune_policy_without_warehouses_or_perishables_searches_the_stores_alone
     )
     assert found == {LineGroup.STORE: 0.5}
     assert len(attempts) == 2
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [(1, 3), (2, 3)]
 
 
 def test_line_multiples_of_a_group_that_was_not_tuned_is_one() -> None:
