@@ -234,7 +234,7 @@ class ReplenishmentParams(Section):
     default_margin_share: Share = Field(
         gt=0, lt=1, description="Margin where no price is known, share of the price; the plan's reasons say so."
     )
-    objective: Literal["cost", "fill_rate", "cycle_service_level"] = Field(
+    objective: Literal["cost", "fill_rate", "cycle_service"] = Field(
         description="cost: least expected cost; else: least stock that reaches service_targets."
     )
     service_targets: ServiceTargets = Field(description="For objectives other than cost, by ABC class.")
