@@ -69,7 +69,7 @@ def test_find_drift_edited_missing_and_surplus_suite_names_each(tmp_path):
     (folder / "stock.json").unlink()
     (folder / "orphan.json").write_text("{}", encoding="utf-8")
     assert find_drift(tmp_path) == [
-        "expectations/sales.json differs from src/restock/tables.py",
+        "expectations/sales.json differs from src/restock/tables",
         "expectations/stock.json is missing",
         "expectations/orphan.json belongs to no table",
     ]

@@ -1,4 +1,4 @@
-"""What people and Great Expectations read of the contract: the suites and the data dictionary, from `tables.py`."""
+"""What people and Great Expectations read of the contract: the suites and the data dictionary, from `tables`."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def render_data_dictionary(tables: Mapping[str, Table]) -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Rendered from `src/restock/tables.py` by `restock contract render`; change it there.",
+        "Rendered from `src/restock/tables` by `restock contract render`; change it there.",
         "",
         "A column that is *required* must be in every source; an *optional* one may be left out and is then filled as",
         "stated. Keys are bold. Dates are plain dates, instants are UTC. Money is in the company's one currency.",
@@ -177,7 +177,7 @@ def render_contract(tables: Mapping[str, Table] | None = None) -> dict[str, Docu
         for table in tables.values()
     }
     contents[DATA_DICTIONARY] = render_data_dictionary(tables)
-    return {name: Document(content=content, source="src/restock/tables.py") for name, content in contents.items()}
+    return {name: Document(content=content, source="src/restock/tables") for name, content in contents.items()}
 
 
 def find_drift(root: Path, documents: Mapping[str, Document] | None = None) -> list[str]:
@@ -241,6 +241,6 @@ def read_suite(table: Table, *, root: Path) -> Suite:
         raise ConfigurationError(f"{path} is not valid JSON: {error}. Render it: restock contract render.") from error
     if suite != json.loads(json.dumps(render_suite(table))):
         raise ConfigurationError(
-            f"{path} differs from table {table.name} in src/restock/tables.py. Render it: restock contract render."
+            f"{path} differs from table {table.name} in src/restock/tables. Render it: restock contract render."
         )
     return dict(suite)

@@ -29,7 +29,7 @@ def render(
 ) -> None:
     """Write the documents that follow from the code, where they differ.
 
-    From src/restock/tables.py: expectations/*.json and docs/data-dictionary.md. From the commands' help texts:
+    From src/restock/tables: expectations/*.json and docs/data-dictionary.md. From the commands' help texts:
     docs/guide/commands.md. From the import rules in pyproject.toml and from dvc.yaml: the pictures in
     docs/architecture. From the docstrings in dags: docs/dags. From docs/adr: its index.
 

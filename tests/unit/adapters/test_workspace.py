@@ -21,7 +21,7 @@ def test_create_workspace_writes_the_profiles_values_and_a_working_pipeline(tmp_
     create_workspace(tmp_path, profile="demo")
     assert read_params(tmp_path / "params.yaml") == read_params(project_root() / "params.yaml", profile="demo")
     code = yaml.safe_load((tmp_path / "dvc.yaml").read_text(encoding="utf-8"))["vars"][0]["code"]
-    assert (tmp_path / code / "tables.py").is_file()
+    assert (tmp_path / code / "tables" / "__init__.py").is_file()
     run_dvc(["stage", "list"], folder=tmp_path)
 
 
