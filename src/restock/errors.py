@@ -128,3 +128,9 @@ class PermissionDeniedError(RestockError):
 
     http_status = 403
     title = "The token's role may not do this"
+
+
+class InfeasiblePlanError(DataError):
+    """Constraints of a plan can't all be kept at once."""
+
+    title = "The constraints can't all be kept"

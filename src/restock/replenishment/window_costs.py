@@ -178,7 +178,8 @@ def _missed_backorders(windows: OrderWindows, order: NDArray[np.float32]) -> Qua
     if windows.demand is None:
         raise ValueError("windows of lost demand carry no demand by period.")
     late: NDArray[np.float32] = np.clip(windows.shortfalls - order, 0, windows.demand)
-    return _sum_paths(late) / windows.worst.shape[1]
+    found: Quantities = _sum_paths(late) / windows.worst.shape[1]
+    return found
 
 
 def _sum_paths(values: NDArray[np.float32]) -> Quantities:

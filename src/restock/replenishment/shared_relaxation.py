@@ -1,0 +1,295 @@
+"""Large groups of shared constraints: Lagrange multipliers bound the cost and pick the core that HiGHS solves.
+
+With a price on each limit, lines choose on their own, so that a bound costs one pass over all choices. Any plan that
+makes a choice whose reduced cost is r costs at least the bound + r: choices beyond the best plan found are left out
+without loss.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restock.errors import InfeasiblePlanError
+from restock.replenishment.cost_curves import CostCurves
+from restock.replenishment.shared_constraints import (
+    Floats,
+    Places,
+    SharedLimit,
+    SharedProblem,
+    Solution,
+    SupplierOrder,
+)
+from restock.replenishment.shared_mip import plan_cost, solve_whole
+
+# Choices in the first core, and how much larger each next one is.
+_CORE, _GROWTH = 3_000, 4
+_HALVINGS = 50
+_POLISHING_STEPS = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxed:
+    """The cheapest choices at some prices.
+
+    Attributes:
+        bound: no plan costs less, currency.
+        reduced: shape (n_lines, n_options), what each choice costs beyond the bound at least; inf where not usable.
+        excess: shape (n_prices,), use of each limit beyond it, then what each supplier's order lacks of its minimum.
+    """
+
+    bound: float
+    reduced: Floats
+    excess: Floats
+
+
+def solve_by_core(
+    problem: SharedProblem, *, time_limit_seconds: float, clock: Callable[[], float] = time.monotonic
+) -> Solution:
+    """Return the best plan of a large group, proven or with the gap that is left when time is up.
+
+    Raises:
+        InfeasiblePlanError: no choice keeps all constraints.
+    """
+    begun = clock()
+    prices, relaxed = best_prices(problem, until=begun + 0.4 * time_limit_seconds, clock=clock)
+    n_limits = len(problem.limits)
+    best: Solution | None = None
+    size, n_all = _CORE, int(np.isfinite(problem.curves.costs).sum())
+    while True:
+        left = time_limit_seconds - (clock() - begun)
+        kept, threshold = _core(relaxed.reduced, size)
+        try:
+            found = _solve_kept(problem, kept, time_limit_seconds=max(left, 1.0), clock=clock)
+        except InfeasiblePlanError:
+            if size >= n_all:
+                raise
+            size *= _GROWTH
+            continue
+        bound = max(relaxed.bound, min(found.bound, relaxed.bound + threshold))
+        if best is None or found.objective < best.objective or bound > best.bound:
+            best = Solution(
+                options=found.options if best is None or found.objective <= best.objective else best.options,
+                objective=min(found.objective, np.inf if best is None else best.objective),
+                bound=bound if best is None else max(bound, best.bound),
+                limit_prices=prices[:n_limits],
+                minimum_prices=prices[n_limits:],
+            )
+        gap = best.objective - best.bound
+        is_done = gap <= 1e-7 * max(abs(best.objective), abs(best.bound))
+        if is_done or size >= n_all or clock() - begun > 0.7 * time_limit_seconds:
+            return best
+        size *= _GROWTH
+
+
+def _core(reduced: Floats, size: int) -> tuple[NDArray[np.bool_], float]:
+    """Return the choices of least reduced cost, and the least reduced cost of those left out."""
+    usable = reduced[np.isfinite(reduced)]
+    # Lines' own best take one place each, whatever the size.
+    n_kept = min(len(reduced) + size, len(usable))
+    threshold = float(np.partition(usable, n_kept - 1)[n_kept - 1])
+    kept: NDArray[np.bool_] = reduced <= threshold
+    left_out = reduced[~kept & np.isfinite(reduced)]
+    return kept, float(left_out.min()) if len(left_out) else np.inf
+
+
+def _solve_kept(
+    problem: SharedProblem, kept: NDArray[np.bool_], *, time_limit_seconds: float, clock: Callable[[], float]
+) -> Solution:
+    """Return the best plan of the choices kept: lines with one choice are settled before HiGHS sees the rest."""
+    curves = problem.curves
+    options = np.argmax(kept, axis=1).astype(np.int64)
+    is_open = kept.sum(axis=1) > 1
+    rows = np.arange(len(options))
+    chosen = np.where(is_open, 0.0, curves.quantities[rows, options])
+    suppliers = []
+    settled_cost = 0.0
+    for one in problem.suppliers:
+        # One settled line keeps the supplier's order placed.
+        ordered = one.lines[chosen[one.lines] > 0]
+        if len(ordered):
+            is_open[ordered[0]], chosen[ordered[0]] = True, 0.0
+        own = is_open[one.lines]
+        worth = float(one.unit_values @ chosen[one.lines])
+        suppliers.append((one, own, worth))
+    lines = np.flatnonzero(is_open)
+    settled_cost += float(curves.costs[rows, options][~is_open].sum())
+    place = np.full(len(options), -1, dtype=np.int64)
+    place[lines] = np.arange(len(lines))
+    part = SharedProblem(
+        curves=CostCurves(
+            quantities=curves.quantities[lines], costs=np.where(kept[lines], curves.costs[lines], np.inf)
+        ),
+        limits=tuple(
+            SharedLimit(kind=one.kind, name=one.name, use=one.use[lines], most=one.most - float(one.use @ chosen))
+            for one in problem.limits
+        ),
+        suppliers=tuple(
+            SupplierOrder(
+                name=one.name,
+                lines=place[one.lines[own]],
+                fixed_cost=one.fixed_cost,
+                minimum_value=one.minimum_value - worth,
+                unit_values=one.unit_values[own],
+            )
+            for one, own, worth in suppliers
+            if own.any()
+        ),
+    )
+    if not len(lines):
+        if any(one.most < -1e-9 for one in part.limits):
+            raise InfeasiblePlanError("no choice left keeps all constraints.")
+        return _settled(problem, options)
+    found = solve_whole(part, time_limit_seconds=time_limit_seconds, clock=clock)
+    options = options.copy()
+    options[lines] = found.options
+    return Solution(
+        options=options,
+        objective=plan_cost(problem, options),
+        bound=found.bound + settled_cost,
+        limit_prices=found.limit_prices,
+        minimum_prices=np.zeros(len(problem.suppliers)),
+    )
+
+
+def _settled(problem: SharedProblem, options: Places) -> Solution:
+    cost = plan_cost(problem, options)
+    return Solution(
+        options=options,
+        objective=cost,
+        bound=cost,
+        limit_prices=np.zeros(len(problem.limits)),
+        minimum_prices=np.zeros(len(problem.suppliers)),
+    )
+
+
+def relax(problem: SharedProblem, prices: Floats) -> Relaxed:
+    """Return the cheapest choices where limits and supplier minimums have prices instead.
+
+    Args:
+        problem: one group.
+        prices: shape (n_limits + n_suppliers,), currency per unit of each, >= 0.
+    """
+    curves, n_limits = problem.curves, len(problem.limits)
+    n_lines = len(curves.quantities)
+    per_unit = np.zeros(n_lines)
+    bound = 0.0
+    for one, price in zip(problem.limits, prices[:n_limits], strict=True):
+        if price:
+            per_unit += price * one.use
+        # Not 0 x inf where there is no limit.
+        bound -= float(price * one.most) if price else 0.0
+    for supplier, price in zip(problem.suppliers, prices[n_limits:], strict=True):
+        per_unit[supplier.lines] -= price * supplier.unit_values
+    priced = curves.costs + per_unit[:, None] * curves.quantities
+    place = np.argmin(priced, axis=1)
+    rows = np.arange(n_lines)
+    least = priced[rows, place]
+    reduced = priced - least[:, None]
+    chosen = curves.quantities[rows, place]
+    missing = np.zeros(len(problem.suppliers))
+    bound += float(least.sum())
+    for i, (supplier, price) in enumerate(zip(problem.suppliers, prices[n_limits:], strict=True)):
+        own = supplier.lines
+        placed = supplier.fixed_cost + price * supplier.minimum_value
+        saved = float((curves.costs[own, 0] - least[own]).sum()) - placed
+        if saved > 0:
+            bound += placed
+            missing[i] = supplier.minimum_value - float(supplier.unit_values @ chosen[own])
+            reduced[own, 0] = np.minimum(reduced[own, 0], saved)
+        else:
+            bound += placed + saved
+            chosen[own] = 0.0
+            reduced[own, 1:] -= saved
+            reduced[own, 0] = 0.0
+    excess = np.array([float(one.use @ chosen) - one.most for one in problem.limits])
+    return Relaxed(bound=bound, reduced=reduced, excess=np.concatenate([excess, missing]))
+
+
+def best_prices(problem: SharedProblem, *, until: float, clock: Callable[[], float]) -> tuple[Floats, Relaxed]:
+    """Return prices with a high bound: limits that share no line are searched together, then all are polished.
+
+    Args:
+        problem: one group.
+        until: when to stop, by `clock`.
+        clock: seconds.
+    """
+    n_prices = len(problem.limits) + len(problem.suppliers)
+    prices = np.zeros(n_prices)
+    best = relax(problem, prices)
+    blocks = _disjoint_blocks(problem)
+    for _ in range(1 if len(blocks) == 1 else 4):
+        for block in blocks:
+            tried = _search_block(problem, prices, block, until=until, clock=clock)
+            found = relax(problem, tried)
+            if found.bound > best.bound:
+                best, prices = found, tried
+    if n_prices == 1:
+        return prices, best
+    # Subgradient steps; the gap that is left is not known, so a small share of the bound stands for it.
+    step_share, current, at = 0.01, prices, best
+    for _ in range(_POLISHING_STEPS):
+        direction = np.where((current <= 0) & (at.excess < 0), 0.0, at.excess)
+        size = float(direction @ direction)
+        if size <= 0 or clock() > until:
+            break
+        step = step_share * max(abs(best.bound), 1e-9) / size
+        current = np.maximum(current + step * direction, 0)
+        at = relax(problem, current)
+        if at.bound > best.bound:
+            best, prices = at, current
+        else:
+            step_share *= 0.93
+    return prices, best
+
+
+def _disjoint_blocks(problem: SharedProblem) -> list[Places]:
+    """Return limits and suppliers' minimums (after them) in blocks in which no two share a line."""
+    uses = [one.use > 0 for one in problem.limits]
+    for supplier in problem.suppliers:
+        own = np.zeros(len(problem.curves.quantities), dtype=bool)
+        own[supplier.lines] = True
+        uses.append(own)
+    blocks: list[tuple[list[int], NDArray[np.bool_]]] = []
+    for place, use in enumerate(uses):
+        is_minimum = place >= len(problem.limits)
+        for members, taken in blocks:
+            same_kind = (members[0] >= len(problem.limits)) == is_minimum
+            if same_kind and not (taken & use).any():
+                members.append(place)
+                taken[use] = True
+                break
+        else:
+            blocks.append(([place], use.copy()))
+    return [np.array(members) for members, _ in blocks]
+
+
+def _search_block(
+    problem: SharedProblem, prices: Floats, block: Places, *, until: float, clock: Callable[[], float]
+) -> Floats:
+    """Return prices with those of one block halved in on where use crosses the limit."""
+    low, high = np.zeros(len(block)), np.zeros(len(block))
+    high[:] = 1e-6 + np.maximum(prices[block], 0)
+    tried = prices.copy()
+    for _ in range(40):
+        tried[block] = high
+        is_over = relax(problem, tried).excess[block] > 0
+        if not is_over.any() or clock() > until:
+            break
+        low, high = np.where(is_over, high, low), np.where(is_over, high * 4, high)
+    tried[block] = 0.0
+    needs = relax(problem, tried).excess[block] > 0
+    high = np.where(needs, high, 0.0)
+    for _ in range(_HALVINGS):
+        if clock() > until or (high - low <= 1e-12 * high).all():
+            break
+        middle = (low + high) / 2
+        tried[block] = middle
+        is_over = relax(problem, tried).excess[block] > 0
+        low, high = np.where(is_over, middle, low), np.where(is_over, high, middle)
+    tried[block] = high
+    return tried
