@@ -240,6 +240,12 @@ class ReplenishmentParams(Section):
     service_targets: ServiceTargets = Field(description="For objectives other than cost, by ABC class.")
     service_floors: ServiceTargets = Field(description="Fill rate that no order may aim below, by ABC class; 0: none.")
     budget: float | None = Field(gt=0, description="Most that one day's orders may cost together; null: no limit.")
+    transport_units: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        description="Most units that one delivery of a supplier (or a warehouse) can carry, by name; empty: no limit."
+    )
+    supplier_minimum_values: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        description="What an order must be worth at least, currency, by supplier; empty: anything."
+    )
     time_limit_seconds: float = Field(gt=0, le=3_600, description="For what many orders share (budget, truck, ...).")
     shortage_multiples: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
         min_length=1, description="Of the shortage cost that the planner reckons with: what tuning tries, increasing."

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,10 @@ from restock.replenishment.walk_forward import FROM_OUTSIDE
 from restock.statistics.paths import iterate_paths
 
 Paths = NDArray[np.float32]
+Units = TypeVar("Units", NDArray[np.float32], NDArray[np.float64])
 
+# Periods that a rule without a forecast averages.
+AVERAGED_PERIODS = 56
 # Segment of lines that supply others.
 WAREHOUSE = "warehouse"
 
@@ -43,6 +47,8 @@ class Replay:
             forecast is known, and the latest counts.
         paths: one a window, shape (n_lines, n_paths, horizon), units, from the period after that one; of a warehouse
             the sum of those it supplies.
+        past_mean: one a window, shape (n_lines,), units a period sold in the last `AVERAGED_PERIODS` before it.
+        past_deviation: likewise, their standard deviation.
         segments: shape (n_lines,), such as "A-smooth", as of the oldest cutoff; WAREHOUSE for warehouses.
         imputed_share: share of the demand in units that a stockout had cut off.
     """
@@ -51,6 +57,8 @@ class Replay:
     demand: NDArray[np.float64]
     forecast_from: NDArray[np.intp]
     paths: tuple[Paths, ...]
+    past_mean: tuple[NDArray[np.float64], ...]
+    past_deviation: tuple[NDArray[np.float64], ...]
     segments: NDArray[np.str_]
     imputed_share: float
 
@@ -82,9 +90,12 @@ def replay_backtest(
     last = min(panel.observed_periods, panel.index_of(cutoffs[-1]) + 1 + horizon)
     demand, imputed_share = _trade_demand(panel, lines, periods=slice(first, last), params=params)
     segments = segments_by_cutoff(panel, cutoffs, params=params.evaluation)
-    windows = []
+    windows, means, deviations = [], [], []
     for done, cutoff in enumerate(cutoffs, start=1):
         windows.append(_draw_window(backtest, panel, lines, cutoff=cutoff, segments=segments, params=params))
+        sold = _sold_before(panel, lines, end=panel.index_of(cutoff) + 1)
+        means.append(sold.mean(axis=1))
+        deviations.append(sold.std(axis=1))
         if on_progress is not None:
             on_progress(done, len(cutoffs))
     return Replay(
@@ -92,6 +103,8 @@ def replay_backtest(
         demand=demand,
         forecast_from=np.array([panel.index_of(cutoff) - first for cutoff in cutoffs]),
         paths=tuple(windows),
+        past_mean=tuple(means),
+        past_deviation=tuple(deviations),
         segments=line_segments(lines, segments.filter(pl.col("cutoff") == cutoffs[0])),
         imputed_share=imputed_share,
     )
@@ -121,7 +134,7 @@ def is_warehouse(lines: pl.DataFrame) -> NDArray[np.bool_]:
     return found
 
 
-def sum_into_warehouses(lines: pl.DataFrame, values: Paths) -> Paths:
+def sum_into_warehouses(lines: pl.DataFrame, values: Units) -> Units:
     """Return `values` with those of every warehouse replaced by the sum of what it supplies.
 
     Args:
@@ -153,18 +166,31 @@ def _trade_demand(
     units[is_unknown] = np.maximum(sold, rng.poisson(usual))[is_unknown]
     before = np.isnan(panel.sales_units[:, periods])
     units[before] = 0.0
+    demand = _by_line(panel, lines, units)
+    demand[is_warehouse(lines)] = 0.0
+    total = float(units.sum())
+    return demand, float((units - sold).sum() / total) if total else 0.0
+
+
+def _by_line(panel: DemandPanel, lines: pl.DataFrame, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rows of series by line, zeros where a line has no series; shape (n_lines, n_periods)."""
     place = lines.select("sku", "location").join(
         panel.series.select("sku", "location").with_row_index("series"),
         on=["sku", "location"],
         how="left",
         maintain_order="left",
     )["series"]
-    demand = np.where(
-        place.is_null().to_numpy()[:, None], 0.0, units[place.fill_null(0).to_numpy()] if len(units) else 0.0
-    )
-    demand[is_warehouse(lines)] = 0.0
-    total = float(units.sum())
-    return demand, float((units - sold).sum() / total) if total else 0.0
+    found = np.zeros((lines.height, values.shape[1]))
+    known = place.is_not_null().to_numpy()
+    found[known] = values[place.drop_nulls().to_numpy()]
+    return found
+
+
+def _sold_before(panel: DemandPanel, lines: pl.DataFrame, *, end: int) -> NDArray[np.float64]:
+    """Return what each line sold, or a warehouse's stores sold, in the periods before `end`."""
+    periods = slice(max(0, end - AVERAGED_PERIODS), end)
+    sold = np.nan_to_num(panel.sales_units[:, periods].astype(np.float64), nan=0.0)
+    return sum_into_warehouses(lines, _by_line(panel, lines, sold))
 
 
 def _draw_window(

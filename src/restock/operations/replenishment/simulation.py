@@ -103,7 +103,10 @@ class Simulation:
                 self.replay,
                 demand=self.replay.demand[:, periods],
                 forecast_from=starts[first_window : last_window + 1] - begin,
-                paths=self.replay.paths[first_window : last_window + 1],
+                **{
+                    name: getattr(self.replay, name)[first_window : last_window + 1]
+                    for name in ("paths", "past_mean", "past_deviation")
+                },
             ),
             market=Market(
                 demand=self.market.demand[:, periods],
