@@ -32,6 +32,7 @@ class Binding(StrEnum):
     BUDGET = "budget"
     SUPPLIER_MINIMUM = "supplier_minimum"
     TRANSPORT = "transport"
+    WAREHOUSE = "warehouse_stock"
 
 
 BINDINGS = tuple(Binding)

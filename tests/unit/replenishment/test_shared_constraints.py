@@ -97,9 +97,7 @@ def test_a_large_budget_is_shared_exactly_and_its_price_is_what_a_unit_more_save
     alone = float(prices @ curves.quantities[np.arange(4_000), curves.best])
 
     def planned(most):
-        return share_constraints(
-            curves, limits=[SharedLimit(kind=Binding.BUDGET, name="week", use=prices, most=most)]
-        )
+        return share_constraints(curves, limits=[SharedLimit(kind=Binding.BUDGET, name="week", use=prices, most=most)])
 
     found, more = planned(0.6 * alone), planned(0.62 * alone)
     assert found.is_optimal
@@ -151,7 +149,7 @@ def test_a_minimum_that_the_budget_can_not_pay_is_named():
     supplier = SupplierOrder(
         name="A", lines=np.array([0, 1]), fixed_cost=0.0, minimum_value=12.0, unit_values=np.ones(2)
     )
-    with pytest.raises(InfeasiblePlanError, match=r"supplier minimum of A \(12.00\) by 3.00 must give way while budget"):
+    with pytest.raises(InfeasiblePlanError, match=r"minimum of A \(12.00\) by 3.00 must give way while budget"):
         share_constraints(curves, limits=[budget], suppliers=[supplier])
 
 
