@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from restock.replenishment.cost_curves import CostCurves
 from restock.replenishment.feasible_orders import Binding, least_order, window_costs
+from restock.replenishment.forward_run import run_forward
 from restock.replenishment.order_lines import Integers, OrderLines, OrderTerms
 from restock.replenishment.order_plan import OrderPlan
 from restock.replenishment.order_windows import OrderWindows, project_windows
 from restock.replenishment.shared_constraints import SharedLimit, share_constraints
-from restock.replenishment.simulate import UnmetDemand, round_orders
 from restock.replenishment.window_costs import window_outcome
 
 Floats = NDArray[np.floating[Any]]
@@ -146,38 +146,7 @@ def warehouse_demand_paths(
         skus: shape (n_series,), the sku of each line.
         n_skus: number of skus.
     """
-    n_series, n_paths, horizon = lines.demand_paths.shape
-    lead = np.asarray(lines.lead_times, dtype=np.int64)
-    orders = lines.open_orders
-    last = horizon + int(lead.max())
-    if orders is not None:
-        last = max(last, int(orders.arrival_periods.max(initial=0)))
-    due = np.zeros((last + 1, n_series, n_paths), dtype=np.float32)
-    if orders is not None:
-        units = np.asarray(orders.units, dtype=np.float32)
-        units = np.broadcast_to(units[:, None] if units.ndim == 1 else units, orders.arrival_periods.shape)
-        np.add.at(due, (orders.arrival_periods, orders.series[:, None], np.arange(n_paths)), units)
-    level = np.repeat((lines.on_hand - lines.backorders)[:, None], n_paths, axis=1)
-    on_order = due.sum(axis=0, dtype=np.float64)
-    places = np.indices((n_series, n_paths))
-    asked = np.zeros((n_skus, n_paths, horizon), dtype=np.float32)
-    for period in range(horizon):
-        level += due[period]
-        on_order -= due[period]
-        position = level + on_order
-        is_due = ((period % lines.review_periods) == 0)[:, None] & (position <= plan.reorder_point[:, None] + 1e-6)
-        wanted = np.where(is_due, plan.order_up_to_level[:, None] - position, 0.0)
-        order = round_orders(
-            wanted,
-            minimum_order_quantity=terms.minimum_order_quantity[:, None],
-            order_multiple=terms.order_multiple[:, None],
-        )
-        now = lead == 0
-        level += np.where(now, order, 0.0)
-        on_order += np.where(now, 0.0, order)
-        due[period + lead, places[0], places[1]] += np.where(now, 0.0, order).astype(np.float32)
-        np.add.at(asked[:, :, period], skus, order.astype(np.float32))
-        level -= lines.demand_paths[:, :, period]
-        if lines.unmet is UnmetDemand.LOST:
-            level = np.maximum(level, 0.0)
+    asked = np.zeros((n_skus, lines.n_paths, lines.demand_paths.shape[2]), dtype=np.float32)
+    for period, run in enumerate(run_forward(lines, terms, plan)):
+        np.add.at(asked[:, :, period], skus, run.ordered.astype(np.float32))
     return asked

@@ -62,6 +62,11 @@ def window_costs(terms: OrderTerms) -> WindowCosts:
     )
 
 
+def real_costs(terms: OrderTerms) -> WindowCosts:
+    """Return the costs that are paid."""
+    return WindowCosts(holding_cost=terms.holding_cost, shortage_cost=terms.shortage_cost, waste_cost=terms.waste_cost)
+
+
 def wanted_orders(
     windows: OrderWindows,
     first: OrderWindows,
