@@ -32,6 +32,7 @@ class Binding(StrEnum):
     BUDGET = "budget"
     SUPPLIER_MINIMUM = "supplier_minimum"
     TRANSPORT = "transport"
+    WAREHOUSE = "warehouse_stock"
 
 
 BINDINGS = tuple(Binding)
@@ -59,6 +60,11 @@ def window_costs(terms: OrderTerms) -> WindowCosts:
     return WindowCosts(
         holding_cost=terms.chosen_holding_cost, shortage_cost=terms.shortage_cost, waste_cost=terms.waste_cost
     )
+
+
+def real_costs(terms: OrderTerms) -> WindowCosts:
+    """Return the costs that are paid."""
+    return WindowCosts(holding_cost=terms.holding_cost, shortage_cost=terms.shortage_cost, waste_cost=terms.waste_cost)
 
 
 def wanted_orders(

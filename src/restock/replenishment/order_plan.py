@@ -11,7 +11,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from restock.replenishment.feasible_orders import (
     binding_constraints,
     feasible_orders,
     quantity_step,
+    real_costs,
     wanted_orders,
     window_costs,
 )
@@ -32,7 +34,6 @@ from restock.replenishment.order_windows import OrderWindows, project_windows
 from restock.replenishment.path_safety import path_safety_stock
 from restock.replenishment.window_costs import (
     Quantities,
-    WindowCosts,
     WindowOutcome,
     least_quantity_costing_less,
     window_outcome,
@@ -124,6 +125,53 @@ def plan_orders(
     return _joined(parts, order)
 
 
+def with_orders(
+    plan: OrderPlan,
+    lines: OrderLines,
+    terms: OrderTerms,
+    *,
+    order_quantity: Quantities,
+    bindings: Sequence[Binding] | None = None,
+    n_threads: int = 1,
+) -> OrderPlan:
+    """Return a plan with other quantities, such as those that fit a budget, and what is expected of them.
+
+    Args:
+        plan: of these lines.
+        lines: as planned.
+        terms: as planned.
+        order_quantity: shape (n_series,), units.
+        bindings: of each line, where something shared binds it; `NONE` keeps what the plan says. None: all keep it.
+        n_threads: threads that work on lines side by side.
+    """
+    costs = real_costs(terms)
+
+    def outcome(rows: Integers) -> WindowOutcome:
+        windows = project_windows(
+            lines.select(rows),
+            covered_reviews=plan.covered_reviews[rows],
+            shelf_life_periods=terms.shelf_life_periods[rows],
+        )
+        return window_outcome(windows, order_quantity[rows], costs.select(rows))
+
+    parts, order = map_chunks(outcome, lines, plan.covered_reviews, n_threads=n_threads)
+    back = np.argsort(order)
+    after = WindowOutcome(
+        **{one.name: np.concatenate([getattr(part, one.name) for part in parts])[back] for one in fields(WindowOutcome)}
+    )
+    shared = np.array([BINDINGS.index(one) for one in bindings or [Binding.NONE] * lines.n_series], dtype=np.int64)
+    return replace(
+        plan,
+        order_quantity=np.asarray(order_quantity, dtype=np.float64),
+        expected_cost=after.cost + np.where(order_quantity > 0, terms.fixed_order_cost, 0.0),
+        expected_missed=after.missed,
+        expected_waste=after.wasted,
+        fill_rate=after.fill_rate,
+        stockout_probability=after.stockout_probability,
+        binding=np.where(shared > 0, shared, plan.binding),
+    )
+
+
 def _plan_chunk(lines: OrderLines, terms: OrderTerms, covered: Integers, objective: Objective) -> OrderPlan:
     windows = project_windows(lines, covered_reviews=covered, shelf_life_periods=terms.shelf_life_periods)
     first = windows
@@ -190,7 +238,7 @@ def _described(
     allowed_share: Quantities,
     binding: NDArray[np.int64],
 ) -> OrderPlan:
-    real = WindowCosts(holding_cost=terms.holding_cost, shortage_cost=terms.shortage_cost, waste_cost=terms.waste_cost)
+    real = real_costs(terms)
     after: WindowOutcome = window_outcome(windows, order, real)
     before = window_outcome(windows, np.zeros(len(order)), real)
     ordering = np.where(order > 0, terms.fixed_order_cost, 0.0)

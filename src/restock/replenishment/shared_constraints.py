@@ -218,12 +218,18 @@ def share_constraints(
 
 def solve_group(problem: SharedProblem, *, time_limit_seconds: float, clock: Callable[[], float]) -> Solution:
     """Return the answer to one group, by HiGHS alone or with Lagrange multipliers before it."""
-    from restock.replenishment.shared_mip import solve_whole
-    from restock.replenishment.shared_relaxation import solve_by_core
+    from restock.replenishment.shared_mip import NoPlanInTimeError, solve_whole
+    from restock.replenishment.shared_relaxation import solve_by_core, unpriced_plan
 
-    is_small = problem.curves.quantities.size <= _SMALL
-    solve = solve_whole if is_small else solve_by_core
-    return solve(problem, time_limit_seconds=time_limit_seconds, clock=clock)
+    found = unpriced_plan(problem)
+    if found is not None:
+        return found
+    if problem.curves.quantities.size > _SMALL:
+        return solve_by_core(problem, time_limit_seconds=time_limit_seconds, clock=clock)
+    try:
+        return solve_whole(problem, time_limit_seconds=time_limit_seconds, clock=clock)
+    except NoPlanInTimeError:
+        return solve_by_core(problem, time_limit_seconds=0.0, clock=clock)
 
 
 def connected_groups(problem: SharedProblem) -> list[tuple[Places, list[int], list[int]]]:

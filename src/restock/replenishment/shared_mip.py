@@ -40,6 +40,10 @@ class Programme:
     n_lines: int
 
 
+class NoPlanInTimeError(InfeasiblePlanError):
+    """No plan was found before time was up; there may be one."""
+
+
 def solve_whole(
     problem: SharedProblem,
     *,
@@ -90,9 +94,9 @@ def solve_whole(
     if found.status == 2:
         raise InfeasiblePlanError(conflict(problem, programme))
     if found.x is None:
-        raise InfeasiblePlanError(
+        raise NoPlanInTimeError(
             f"no plan that keeps all constraints was found within {time_limit_seconds:.0f} s. Allow more time, or "
-            "loosen: " + ", ".join(_names(problem)) + "."
+            f"loosen one of them, such as {_names(problem)[0]}."
         )
     options = np.zeros(programme.n_lines, dtype=np.int64)
     taken = np.flatnonzero(found.x[: len(programme.lines)] > 0.5)

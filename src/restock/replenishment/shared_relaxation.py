@@ -24,7 +24,8 @@ from restock.replenishment.shared_constraints import (
     Solution,
     SupplierOrder,
 )
-from restock.replenishment.shared_mip import plan_cost, solve_whole
+from restock.replenishment.shared_mip import NoPlanInTimeError, plan_cost, solve_whole
+from restock.replenishment.shared_repair import repaired_plan
 
 # Choices in the first core, and how much larger each next one is.
 _CORE, _GROWTH = 3_000, 4
@@ -39,11 +40,13 @@ class Relaxed:
     Attributes:
         bound: no plan costs less, currency.
         reduced: shape (n_lines, n_options), what each choice costs beyond the bound at least; inf where not usable.
+        options: shape (n_lines,), the choices.
         excess: shape (n_prices,), use of each limit beyond it, then what each supplier's order lacks of its minimum.
     """
 
     bound: float
     reduced: Floats
+    options: Places
     excess: Floats
 
 
@@ -56,43 +59,70 @@ def solve_by_core(
         InfeasiblePlanError: no choice keeps all constraints.
     """
     begun = clock()
-    prices, relaxed = best_prices(problem, until=begun + 0.4 * time_limit_seconds, clock=clock)
-    n_limits = len(problem.limits)
-    best: Solution | None = None
+    prices, relaxed = best_prices(problem, until=begun + 0.3 * time_limit_seconds, clock=clock)
+    options = repaired_plan(problem, prices)
+    objective = np.inf if options is None else plan_cost(problem, options)
+    bound = relaxed.bound
     size, n_all = _CORE, int(np.isfinite(problem.curves.costs).sum())
-    while True:
+    while objective - bound > 1e-7 * max(abs(objective), abs(bound)) or options is None:
         left = time_limit_seconds - (clock() - begun)
-        kept, threshold = _core(relaxed.reduced, size)
+        if options is not None and left < 0.1 * time_limit_seconds:
+            break
+        kept, threshold = _core(relaxed.reduced, size, beyond=objective - relaxed.bound)
+        # Half of the time for each core but the last, so that a larger one still has some.
+        allowed = max(left / 2, 1.0) if size < n_all else max(left, 1.0)
         try:
-            found = _solve_kept(problem, kept, time_limit_seconds=max(left, 1.0), clock=clock)
-        except InfeasiblePlanError:
-            if size >= n_all:
+            found = _solve_kept(problem, kept, time_limit_seconds=allowed, clock=clock)
+        except NoPlanInTimeError:
+            if options is None:
                 raise
-            size *= _GROWTH
-            continue
-        bound = max(relaxed.bound, min(found.bound, relaxed.bound + threshold))
-        if best is None or found.objective < best.objective or bound > best.bound:
-            best = Solution(
-                options=found.options if best is None or found.objective <= best.objective else best.options,
-                objective=min(found.objective, np.inf if best is None else best.objective),
-                bound=bound if best is None else max(bound, best.bound),
-                limit_prices=prices[:n_limits],
-                minimum_prices=prices[n_limits:],
-            )
-        gap = best.objective - best.bound
-        is_done = gap <= 1e-7 * max(abs(best.objective), abs(best.bound))
-        if is_done or size >= n_all or clock() - begun > 0.7 * time_limit_seconds:
-            return best
+            break
+        except InfeasiblePlanError:
+            if size >= n_all and options is None:
+                raise
+        else:
+            bound = max(bound, min(found.bound, relaxed.bound + threshold))
+            if found.objective < objective:
+                objective, options = found.objective, found.options
+        if size >= n_all:
+            break
         size *= _GROWTH
+    if options is None:
+        raise InfeasiblePlanError("no plan keeps all constraints.")
+    n_limits = len(problem.limits)
+    return Solution(
+        options=options,
+        objective=objective,
+        bound=min(bound, objective),
+        limit_prices=prices[:n_limits],
+        minimum_prices=prices[n_limits:],
+    )
 
 
-def _core(reduced: Floats, size: int) -> tuple[NDArray[np.bool_], float]:
-    """Return the choices of least reduced cost, and the least reduced cost of those left out."""
+def unpriced_plan(problem: SharedProblem) -> Solution | None:
+    """Return the plan of lines and suppliers on their own where it keeps all constraints; None where it does not."""
+    n_limits = len(problem.limits)
+    free = relax(problem, np.zeros(n_limits + len(problem.suppliers)))
+    if (free.excess > 0).any():
+        return None
+    return Solution(
+        options=free.options,
+        objective=free.bound,
+        bound=free.bound,
+        limit_prices=np.zeros(n_limits),
+        minimum_prices=np.zeros(len(problem.suppliers)),
+    )
+
+
+def _core(reduced: Floats, size: int, *, beyond: float) -> tuple[NDArray[np.bool_], float]:
+    """Return the choices of least reduced cost, none `beyond` which no plan gets better, and the least left out."""
     usable = reduced[np.isfinite(reduced)]
+    if not np.isfinite(beyond):
+        beyond = float(usable.max())
     # Lines' own best take one place each, whatever the size.
     n_kept = min(len(reduced) + size, len(usable))
     threshold = float(np.partition(usable, n_kept - 1)[n_kept - 1])
-    kept: NDArray[np.bool_] = reduced <= threshold
+    kept: NDArray[np.bool_] = reduced <= min(threshold, beyond * (1 + 1e-9))
     left_out = reduced[~kept & np.isfinite(reduced)]
     return kept, float(left_out.min()) if len(left_out) else np.inf
 
@@ -203,11 +233,11 @@ def relax(problem: SharedProblem, prices: Floats) -> Relaxed:
             reduced[own, 0] = np.minimum(reduced[own, 0], saved)
         else:
             bound += placed + saved
-            chosen[own] = 0.0
+            chosen[own], place[own] = 0.0, 0
             reduced[own, 1:] -= saved
             reduced[own, 0] = 0.0
     excess = np.array([float(one.use @ chosen) - one.most for one in problem.limits])
-    return Relaxed(bound=bound, reduced=reduced, excess=np.concatenate([excess, missing]))
+    return Relaxed(bound=bound, reduced=reduced, options=place, excess=np.concatenate([excess, missing]))
 
 
 def best_prices(problem: SharedProblem, *, until: float, clock: Callable[[], float]) -> tuple[Floats, Relaxed]:
@@ -222,12 +252,15 @@ def best_prices(problem: SharedProblem, *, until: float, clock: Callable[[], flo
     prices = np.zeros(n_prices)
     best = relax(problem, prices)
     blocks = _disjoint_blocks(problem)
-    for _ in range(1 if len(blocks) == 1 else 4):
+    for _ in range(1 if len(blocks) == 1 else 3):
+        before = best.bound
         for block in blocks:
             tried = _search_block(problem, prices, block, until=until, clock=clock)
             found = relax(problem, tried)
             if found.bound > best.bound:
                 best, prices = found, tried
+        if best.bound - before <= 1e-6 * abs(best.bound):
+            break
     if n_prices == 1:
         return prices, best
     # Subgradient steps; the gap that is left is not known, so a small share of the bound stands for it.
@@ -285,7 +318,7 @@ def _search_block(
     needs = relax(problem, tried).excess[block] > 0
     high = np.where(needs, high, 0.0)
     for _ in range(_HALVINGS):
-        if clock() > until or (high - low <= 1e-12 * high).all():
+        if clock() > until or (high - low <= 1e-9 * high).all():
             break
         middle = (low + high) / 2
         tried[block] = middle

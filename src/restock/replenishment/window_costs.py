@@ -37,6 +37,14 @@ class WindowCosts:
     shortage_cost: Floats
     waste_cost: Floats
 
+    def select(self, rows: NDArray[np.integer[Any]]) -> WindowCosts:
+        """Return the costs of some lines."""
+        return WindowCosts(
+            holding_cost=self.holding_cost[rows],
+            shortage_cost=self.shortage_cost[rows],
+            waste_cost=self.waste_cost[rows],
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOutcome:

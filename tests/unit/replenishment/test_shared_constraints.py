@@ -149,9 +149,7 @@ def test_a_minimum_that_the_budget_can_not_pay_is_named():
     supplier = SupplierOrder(
         name="A", lines=np.array([0, 1]), fixed_cost=0.0, minimum_value=12.0, unit_values=np.ones(2)
     )
-    with pytest.raises(
-        InfeasiblePlanError, match=r"supplier minimum of A \(12.00\) by 3.00 must give way while budget"
-    ):
+    with pytest.raises(InfeasiblePlanError, match=r"minimum of A \(12.00\) by 3.00 must give way while budget"):
         share_constraints(curves, limits=[budget], suppliers=[supplier])
 
 

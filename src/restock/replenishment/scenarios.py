@@ -1,0 +1,215 @@
+"""What-if: lines as they would be under another price of money, lead time, demand or target, on the same paths.
+
+Scenarios share every draw, so their difference is the scenario's alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restock.replenishment.cost_curves import order_cost_curves
+from restock.replenishment.feasible_orders import Binding
+from restock.replenishment.forward_run import run_forward
+from restock.replenishment.order_lines import Floats, Objective, OpenOrders, OrderLines, OrderTerms
+from restock.replenishment.order_plan import OrderPlan, plan_orders, with_orders
+from restock.replenishment.shared_constraints import SharedLimit, SharedPlan, share_constraints
+
+Cells = NDArray[np.float64]
+_CHUNK = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What differs from today; the defaults change nothing.
+
+    Attributes:
+        name: what people call it.
+        demand_factor: multiplies demand: a number, or one a line, or (n_series, horizon), for a promotion.
+        lead_time_change: periods added to lead times of new orders, never below 0.
+        fill_rate: target of every line in place of its own, 0-1.
+        cycle_service_level: target of every line in place of its own, 0-1.
+        yearly_price_of_money: share, in place of `today_price_of_money`.
+        outage_periods: nothing is received from the suppliers of `outage_lines` before this period.
+        outage_lines: shape (n_series,), whether a line's supplier is out; None: all are.
+        budget: currency that orders now may cost together.
+    """
+
+    name: str
+    demand_factor: float | Floats = 1.0
+    lead_time_change: int = 0
+    fill_rate: float | None = None
+    cycle_service_level: float | None = None
+    yearly_price_of_money: float | None = None
+    outage_periods: int = 0
+    outage_lines: NDArray[np.bool_] | None = None
+    budget: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valuation:
+    """What units are worth, each of shape (n_series,) but the price of money.
+
+    Attributes:
+        unit_cost: currency paid per unit, when it is received.
+        unit_price: currency earned per unit sold.
+        today_price_of_money: yearly share in today's holding cost.
+        periods_per_year: 365 for days.
+    """
+
+    unit_cost: Floats
+    unit_price: Floats
+    today_price_of_money: float
+    periods_per_year: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioOutcome:
+    """What is expected of all lines together, over the horizon; arrays of shape (horizon,).
+
+    Attributes:
+        name: of the scenario.
+        plan: orders of each line now, within the budget.
+        shared: the choice within the budget; None without one.
+        stock_value: at the end of each period, currency at cost.
+        lost_units: demand not served in its period.
+        lost_value: the same at selling prices, currency.
+        fill_rate: share of demand units served in their period, over the horizon.
+        cash: cumulated sales less what is received, currency.
+        wasted_units: expected of the orders now.
+        order_value: currency of the orders now.
+        expected_cost: of the lines' windows with the orders now: holding, shortage, waste and ordering, currency.
+    """
+
+    name: str
+    plan: OrderPlan
+    shared: SharedPlan | None
+    stock_value: Cells
+    lost_units: Cells
+    lost_value: Cells
+    fill_rate: float
+    cash: Cells
+    wasted_units: float
+    order_value: float
+    expected_cost: float
+
+
+def changed_lines(lines: OrderLines, scenario: Scenario) -> OrderLines:
+    """Return lines as a scenario has them, on the same draws."""
+    factor = np.asarray(scenario.demand_factor, dtype=np.float32)
+    factor = factor.reshape(factor.shape + (1,) * (3 - factor.ndim)) if factor.ndim == 1 else factor
+    factor = factor[:, None, :] if factor.ndim == 2 else factor
+    out = np.ones(lines.n_series, dtype=bool) if scenario.outage_lines is None else scenario.outage_lines
+    first = np.where(out, scenario.outage_periods, 0)[:, None]
+    orders = lines.open_orders
+    if orders is not None:
+        orders = OpenOrders(
+            series=orders.series,
+            units=orders.units,
+            arrival_periods=np.maximum(orders.arrival_periods, first[orders.series]),
+        )
+    lead = np.maximum(lines.lead_times + scenario.lead_time_change, 0)
+    following = lines.next_lead_times
+    if following is None and scenario.outage_periods:
+        # The order after this one is placed a review later and finds less of the outage left.
+        following = np.maximum(lead, first - lines.review_periods[:, None])
+    elif following is not None:
+        following = np.maximum(following + scenario.lead_time_change, 0)
+    return replace(
+        lines,
+        demand_paths=lines.demand_paths if scenario.demand_factor is Scenario.demand_factor
+        else lines.demand_paths * factor,
+        lead_times=np.maximum(lead, first),
+        next_lead_times=following,
+        open_orders=orders,
+    )  # fmt: skip
+
+
+def changed_terms(terms: OrderTerms, scenario: Scenario, valuation: Valuation) -> OrderTerms:
+    """Return terms as a scenario has them."""
+    values: dict[str, NDArray[Any]] = {field.name: getattr(terms, field.name) for field in fields(OrderTerms)}
+    for name in ("fill_rate", "cycle_service_level"):
+        target = getattr(scenario, name)
+        if target is not None:
+            values[name] = np.full(len(terms.holding_cost), float(target))
+    if scenario.yearly_price_of_money is not None:
+        dearer = scenario.yearly_price_of_money - valuation.today_price_of_money
+        changed = values["holding_cost"] + valuation.unit_cost * dearer / valuation.periods_per_year
+        values["holding_cost"] = np.maximum(changed, 0.0)
+    return OrderTerms(**values)
+
+
+def evaluate_scenario(
+    lines: OrderLines,
+    terms: OrderTerms,
+    scenario: Scenario,
+    *,
+    valuation: Valuation,
+    objective: Objective = Objective.COST,
+    time_limit_seconds: float = 30.0,
+    n_threads: int = 1,
+) -> ScenarioOutcome:
+    """Return what orders, stock, lost sales and cash would be; stock is run forward with the scenario's levels.
+
+    Args:
+        lines: as they are today.
+        terms: as they are today.
+        scenario: what differs.
+        valuation: what units cost and earn.
+        objective: as in `plan_orders`.
+        time_limit_seconds: for sharing the budget.
+        n_threads: threads that plan side by side.
+
+    Raises:
+        HorizonError: the scenario's windows reach beyond the paths.
+        InfeasiblePlanError: service floors cost more than the budget.
+    """
+    lines, terms = changed_lines(lines, scenario), changed_terms(terms, scenario, valuation)
+    plan = plan_orders(lines, terms, objective=objective, n_threads=n_threads)
+    shared = None
+    if scenario.budget is not None:
+        curves = order_cost_curves(lines, terms, plan, objective=objective, n_threads=n_threads)
+        use = np.asarray(valuation.unit_cost, dtype=np.float64)
+        limit = SharedLimit(kind=Binding.BUDGET, name=scenario.name, use=use, most=scenario.budget)
+        shared = share_constraints(curves, limits=[limit], time_limit_seconds=time_limit_seconds)
+        plan = with_orders(
+            plan, lines, terms, order_quantity=shared.order_quantity, bindings=shared.binding, n_threads=n_threads
+        )
+    totals = _run_totals(lines, terms, plan, valuation)
+    demand = float(lines.demand_paths.mean(axis=1, dtype=np.float64).sum())
+    return ScenarioOutcome(
+        name=scenario.name,
+        plan=plan,
+        shared=shared,
+        stock_value=totals["stock_value"],
+        lost_units=totals["lost_units"],
+        lost_value=totals["lost_value"],
+        fill_rate=1 - float(totals["lost_units"].sum()) / demand if demand > 0 else 1.0,
+        cash=np.cumsum(totals["earned"] - totals["paid"]),
+        wasted_units=float(plan.expected_waste.sum()),
+        order_value=float(plan.order_quantity @ np.asarray(valuation.unit_cost)),
+        expected_cost=float(plan.expected_cost.sum()),
+    )
+
+
+def _run_totals(lines: OrderLines, terms: OrderTerms, plan: OrderPlan, valuation: Valuation) -> dict[str, Cells]:
+    """Return sums over lines by period of what the forward run expects."""
+    horizon = lines.demand_paths.shape[2]
+    names = ("stock_value", "lost_units", "lost_value", "earned", "paid")
+    totals = {name: np.zeros(horizon) for name in names}
+    for first in range(0, lines.n_series, _CHUNK):
+        rows = np.arange(first, min(first + _CHUNK, lines.n_series))
+        part = OrderPlan(**{field.name: getattr(plan, field.name)[rows] for field in fields(OrderPlan)})
+        cost, price = np.asarray(valuation.unit_cost)[rows], np.asarray(valuation.unit_price)[rows]
+        periods = run_forward(lines.select(rows), terms.select(rows), part, first_orders=part.order_quantity)
+        for period, run in enumerate(periods):
+            missed = run.missed.mean(axis=1)
+            totals["stock_value"][period] += run.on_hand.mean(axis=1) @ cost
+            totals["lost_units"][period] += missed.sum()
+            totals["lost_value"][period] += missed @ price
+            totals["earned"][period] += run.sold.mean(axis=1) @ price
+            totals["paid"][period] += run.received.mean(axis=1) @ cost
+    return totals
