@@ -1,4 +1,4 @@
-"""What is expected of orders that differ from those which lines would choose on their own."""
+"""What is expected of orders, whoever chose them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from restock.replenishment.order_cycles import map_chunks
 from restock.replenishment.order_lines import Integers, OrderLines, OrderTerms
-from restock.replenishment.order_plan import OrderPlan
 from restock.replenishment.order_windows import project_windows
 from restock.replenishment.window_costs import WindowCosts, window_outcome
 
@@ -36,14 +35,19 @@ class OrderOutcomes:
 
 
 def order_outcomes(
-    lines: OrderLines, terms: OrderTerms, plan: OrderPlan, *, order_quantity: Quantities, n_threads: int = 1
+    lines: OrderLines,
+    terms: OrderTerms,
+    *,
+    covered_reviews: Integers,
+    order_quantity: Quantities,
+    n_threads: int = 1,
 ) -> OrderOutcomes:
-    """Return what is expected of other orders over the windows of a plan.
+    """Return what is expected of orders over the reviews that they cover.
 
     Args:
         lines: as planned.
         terms: as planned; their shortage cost is what counts.
-        plan: of these lines, from `plan_orders`.
+        covered_reviews: shape (n_series,), reviews until the order that follows.
         order_quantity: shape (n_series,), units.
         n_threads: threads that work on lines side by side.
     """
@@ -52,14 +56,14 @@ def order_outcomes(
     def expect(rows: Integers) -> OrderOutcomes:
         windows = project_windows(
             lines.select(rows),
-            covered_reviews=plan.covered_reviews[rows],
+            covered_reviews=covered_reviews[rows],
             shelf_life_periods=terms.shelf_life_periods[rows],
         )
         own = WindowCosts(**{field.name: getattr(costs, field.name)[rows] for field in fields(WindowCosts)})
         found = window_outcome(windows, order_quantity[rows], own)
         return OrderOutcomes(**{field.name: getattr(found, field.name) for field in fields(OrderOutcomes)})
 
-    parts, order = map_chunks(expect, lines, plan.covered_reviews, n_threads=n_threads)
+    parts, order = map_chunks(expect, lines, covered_reviews, n_threads=n_threads)
     back = np.argsort(order)
     together = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])[back]

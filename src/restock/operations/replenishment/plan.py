@@ -192,8 +192,12 @@ def to_table(inputs: PlanInputs, planned: list[PlannedLines], policy: Policy) ->
 def _table_of(inputs: PlanInputs, part: PlannedLines, policy: Policy) -> pl.DataFrame:
     lines, plan = inputs.lines[part.rows], part.plan
     real = replace(part.terms, shortage_cost=lines["shortage_cost"].to_numpy())
+    # What is not ordered can be at the next review: until then only is the lack of an order felt.
+    covered = np.where(part.order_quantity > 0, plan.covered_reviews, 1)
     expected = {
-        name: order_outcomes(part.order_lines, real, plan, order_quantity=quantity, n_threads=_N_THREADS)
+        name: order_outcomes(
+            part.order_lines, real, covered_reviews=covered, order_quantity=quantity, n_threads=_N_THREADS
+        )
         for name, quantity in (("with", part.order_quantity), ("without", np.zeros(lines.height)))
     }
     outcome, waiting = expected["with"], expected["without"]
@@ -258,5 +262,5 @@ def _share_warehouses(stores: PlannedLines, inputs: PlanInputs) -> PlannedLines:
     bindings = list(stores.bindings)
     for place, quantity in zip(inside.tolist(), allocation.order_quantity.tolist(), strict=True):
         if quantity < given[place]:
-            given[place], bindings[place] = quantity, Binding.WAREHOUSE_STOCK.value
+            given[place], bindings[place] = quantity, Binding.WAREHOUSE.value
     return replace(stores, order_quantity=given, bindings=tuple(bindings))
