@@ -25,6 +25,7 @@ from restock.replenishment.policy_tuning import group_lines
 from restock.replenishment.simulate import UnmetDemand
 from restock.replenishment.walk_forward import Market, OrderRule, Trading, TradingTerms, trade
 from restock.tables import PURCHASE_ORDERS, SUPPLY_TERMS
+from restock.timeline import add_periods
 
 Quantities = NDArray[np.float64]
 
@@ -101,6 +102,7 @@ class Simulation:
             self,
             replay=replace(
                 self.replay,
+                first=add_periods(self.replay.first, begin, frequency=self.params.forecasting.frequency),
                 demand=self.replay.demand[:, periods],
                 forecast_from=starts[first_window : last_window + 1] - begin,
                 **{
