@@ -21,13 +21,8 @@ from restock.adapters.storage import read_table, write_frame
 from restock.errors import DataError, NotFoundError
 from restock.forecasting.dependence import describe_series
 from restock.forecasting.panel import SERIES_COLUMNS
-from restock.operations.daily_forecast import (
-    FORECAST_FILE,
-    load_panel_as_of,
-    partition_folder,
-    read_description,
-    with_listed,
-)
+from restock.operations.daily_forecast import FORECAST_FILE, partition_folder, read_description
+from restock.operations.known_tables import panel_as_of, read_known_tables, with_listed
 from restock.operations.path_recipe import PathRecipe, read_path_recipe
 from restock.operations.replenishment.lead_times import draw_deliveries, draw_open_orders
 from restock.operations.replenishment.lines import LINE_TABLES, build_lines
@@ -239,7 +234,8 @@ def _with_series(lines: pl.DataFrame, data_dir: Path, model: ServedModel, *, as_
     """Return lines with the columns of their series, and its segment; null where none is forecast."""
     if model.paths is None:
         raise DataError(f"{model.version} was promoted before there were sample paths. Promote anew.")
-    panel = with_listed(load_panel_as_of(data_dir, model, as_of=as_of), data_dir)
+    known = read_known_tables(data_dir)
+    panel = with_listed(panel_as_of(known, model, as_of=as_of), known)
     series = panel.series.with_columns(
         segment=pl.Series(model.paths.dependence.rule.assign(panel)), is_forecast=pl.lit(value=True)
     )
