@@ -20,7 +20,7 @@ from scipy.special import betaln  # type: ignore[import-untyped]  # scipy ships 
 Floats = NDArray[np.floating[Any]]
 
 # What a prior can be worth, in orders. The largest means: no group differs from the wider one.
-STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0)
+STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 _LEAST = 1e-12
 # No order is expected to take more than this beyond the cutoff or the promise, days.
 LONGEST_DAYS = 365

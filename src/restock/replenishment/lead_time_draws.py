@@ -23,6 +23,7 @@ Integers = NDArray[np.int64]
 
 _DAY = pl.Int32
 _EPOCH = date(1970, 1, 1)
+_BLOCK_LINES = 256
 
 
 def draw_lead_times(lead_times: LeadTimes, terms: pl.DataFrame, uniforms: Floats, *, period_days: int = 1) -> Integers:
@@ -34,10 +35,9 @@ def draw_lead_times(lead_times: LeadTimes, terms: pl.DataFrame, uniforms: Floats
         uniforms: shape (n_series, n_paths), in [0, 1).
         period_days: days in a period.
     """
-    promised = _promised_days(lead_times, terms)
-    delay = _draw_delays(lead_times, terms, uniforms)
-    days = _lead_days(lead_times, promised[:, None], delay)
-    return -(-days // period_days)
+    periods = -(-_lead_days(lead_times, _promised_days(lead_times, terms)) // period_days)
+    place = _first_above(lead_times.delay_cdf, lead_times.find_groups(terms), uniforms)
+    return np.take_along_axis(periods, place, axis=1)
 
 
 def lead_time_quantiles(lead_times: LeadTimes, terms: pl.DataFrame, levels: tuple[float, ...]) -> Integers:
@@ -102,8 +102,8 @@ def draw_remaining_days(lead_times: LeadTimes, open_lines: pl.DataFrame, uniform
     is_beyond = reached >= lead_times.days.size - 1
     # The last grid day holds all that is above it, so what has passed it follows the tail.
     conditional = passed[:, None] + uniforms * (1 - passed[:, None])
-    delay = lead_times.days[_first_above(cdf, groups, conditional, at_least=np.minimum(reached + 1, cdf.shape[1] - 1))]
-    days = _lead_days(lead_times, promised[:, None], delay) - age[:, None]
+    place = _first_above(cdf, groups, conditional, at_least=np.minimum(reached + 1, cdf.shape[1] - 1))
+    days = np.take_along_axis(_lead_days(lead_times, promised), place, axis=1) - age[:, None]
     late = np.maximum(age - promised, 0)[:, None]
     days = np.where(is_beyond[:, None], longer_days(np.broadcast_to(late, uniforms.shape), uniforms), days)
     return np.maximum(days, 1).astype(np.int64)
@@ -121,32 +121,29 @@ def draw_received_shares(lead_times: LeadTimes, lines: pl.DataFrame, uniforms: F
     return received_shares.draw_received_shares(lead_times.received, lines["supplier"], uniforms, choices)
 
 
-def _draw_delays(lead_times: LeadTimes, lines: pl.DataFrame, uniforms: Floats) -> Integers:
-    groups = lead_times.find_groups(lines)
-    found: Integers = lead_times.days[_first_above(lead_times.delay_cdf, groups, uniforms)]
-    return found
-
-
 def _first_above(cdf: Floats, groups: Integers, uniforms: Floats, *, at_least: Integers | None = None) -> Integers:
     """Return the first grid day whose chance is above each uniform number, shape (n_lines, n_paths).
 
-    All rows are searched as one rising list, each a whole number above the one before.
+    Days are counted one after the other for a block of lines, which stays in the processor's cache; most draws are
+    found within a few days, so it is faster than a search of each.
     """
-    used, row = np.unique(groups, return_inverse=True)
     n_days = cdf.shape[1]
-    flat = (cdf[used] + np.arange(used.size)[:, None]).ravel()
-    found = np.searchsorted(flat, (uniforms + row[:, None]).ravel(), side="right").reshape(uniforms.shape)
-    found = found - row[:, None] * n_days
-    lowest = np.zeros((groups.size, 1), dtype=np.int64) if at_least is None else at_least[:, None]
-    # Rounding at a row's end may step into the next one.
-    clipped: Integers = np.clip(found, lowest, n_days - 1)
-    return clipped
+    found = np.zeros(uniforms.shape, dtype=np.int64)
+    for first in range(0, groups.size, _BLOCK_LINES):
+        block = slice(first, first + _BLOCK_LINES)
+        own, numbers, passed = cdf[groups[block]], uniforms[block], found[block]
+        for day in range(n_days - 1):
+            is_later = numbers >= own[:, day, None]
+            if not is_later.any():
+                break
+            passed += is_later
+    return found if at_least is None else np.maximum(found, at_least[:, None])
 
 
-def _lead_days(lead_times: LeadTimes, promised: Floats, delay: Integers) -> Integers:
-    """Return lead times in whole days: the promise and the delay that it scales, shape of both broadcast."""
-    scaled = promised + delay * lead_times.scale(promised)
-    return np.maximum(np.floor(scaled + 0.5), lead_times.shortest_lead_days).astype(np.int64)
+def _lead_days(lead_times: LeadTimes, promised_days: Floats) -> Integers:
+    """Return the lead time that each delay of the grid makes of each promise, whole days, shape (n_lines, n_days)."""
+    days = promised_days[:, None] + lead_times.days * lead_times.scale(promised_days)[:, None]
+    return np.maximum(np.floor(days + 0.5), lead_times.shortest_lead_days).astype(np.int64)
 
 
 def _promised_days(lead_times: LeadTimes, terms: pl.DataFrame) -> NDArray[np.float64]:
