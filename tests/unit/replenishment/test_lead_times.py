@@ -34,7 +34,7 @@ def day(number):
 
 def orders(*rows):
     """Rows of (supplier, sku, ordered, promised, received, ordered units, received units); days from `START`."""
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         [
             {
                 "order": f"PO-{number}", "line": 1, "sku": sku, "location": "WH", "supplier": supplier,
@@ -45,7 +45,6 @@ def orders(*rows):
         ],
         schema=PURCHASE_ORDERS.polars_schema,
     )  # fmt: skip
-    return frame
 
 
 def steady(supplier, delay, *, n=40, sku="A", promise=5):
