@@ -24,7 +24,7 @@ from restock.forecasting.panel import SERIES_COLUMNS
 from restock.operations.daily_forecast import FORECAST_FILE, partition_folder, read_description
 from restock.operations.known_tables import panel_as_of, read_known_tables, with_listed
 from restock.operations.path_recipe import PathRecipe, read_path_recipe
-from restock.operations.replenishment.lead_times import draw_deliveries, draw_open_orders
+from restock.operations.replenishment.lead_times import draw_deliveries, draw_open_orders, learn_lead_times
 from restock.operations.replenishment.lines import LINE_TABLES, build_lines
 from restock.operations.replenishment.replay import is_warehouse, line_segments, sum_into_warehouses
 from restock.operations.replenishment.simulation import line_classes
@@ -94,13 +94,10 @@ def gather_inputs(data_dir: Path, models_dir: Path, *, params: Params, as_of: da
         raise DataError(f"nothing can be planned as of {as_of}: {skipped['reason'][0]}")
     lines = _with_sources(kept)
     paths = draw_demand_paths(data_dir, lines, recipe=model.paths, as_of=as_of, frequency=model.frequency)
+    orders = tables[PURCHASE_ORDERS.name]
+    learned = learn_lead_times(orders, cutoff=as_of)
     deliveries = draw_deliveries(
-        lines,
-        tables[PURCHASE_ORDERS.name],
-        cutoff=as_of,
-        frequency=model.frequency,
-        n_draws=model.paths.n_paths,
-        seed=params.seed,
+        lines, learned, frequency=model.frequency, n_draws=model.paths.n_paths, seed=params.seed
     )
     return PlanInputs(
         as_of=as_of,
@@ -109,7 +106,13 @@ def gather_inputs(data_dir: Path, models_dir: Path, *, params: Params, as_of: da
         demand_paths=paths,
         lead_times=deliveries.lead_times,
         open_orders=draw_open_orders(
-            lines, tables[PURCHASE_ORDERS.name], deliveries, as_of=as_of, frequency=model.frequency
+            lines,
+            orders,
+            learned,
+            deliveries=deliveries,
+            as_of=as_of,
+            frequency=model.frequency,
+            seed=params.seed,
         ),
         frequency=model.frequency,
         forecast={name: described[name] for name in ("model_version", "family", "cutoff", "sha256", "data_hashes")},
@@ -126,7 +129,7 @@ def write_inputs(inputs: PlanInputs, folder: Path) -> None:
         pl.DataFrame(
             {
                 "line": opened.series.astype(np.int64),
-                "units": opened.units.astype(np.float64),
+                "units": opened.units.astype(np.float32),
                 "arrival_periods": opened.arrival_periods.astype(np.int16),
             }
         ),
@@ -173,7 +176,7 @@ def read_inputs(
         lead_times=_read_frame(folder / DELIVERIES_FILE)["lead_times"].to_numpy().astype(np.int64),
         open_orders=OpenOrders(
             series=opened["line"].to_numpy(),
-            units=opened["units"].to_numpy(),
+            units=opened["units"].to_numpy().astype(np.float64).reshape(-1, n_paths),
             arrival_periods=opened["arrival_periods"].to_numpy().astype(np.int64).reshape(-1, n_paths),
         ),
         frequency=frequency,
