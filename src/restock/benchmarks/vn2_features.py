@@ -164,7 +164,11 @@ def _weekly_features(history: WeeklySales) -> WeeklyFeatures:
         of_target = [
             *_last_year_features(history.codes, sales, target=target, factor=factor),
             np.log(factor),
-            *(np.log(other[:, week[target]] / factor) for place, other in enumerate(factors) if place != _BASE_GROUP + 1),
+            *(
+                np.log(other[:, week[target]] / factor)
+                for place, other in enumerate(factors)
+                if place != _BASE_GROUP + 1
+            ),
             np.log(base_factor[:, week[n_weeks - 1]] / factor),
             np.log(level * factor),
             *(np.full(len(level), number) for number in (ahead, week[target], *(feast[target] for feast in feasts))),

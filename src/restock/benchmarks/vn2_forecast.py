@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ Floats = NDArray[np.float64]
 
 FIRST_ORIGIN = 30  # weeks: with less before it, a cutoff tells little of levels
 MIN_MEAN_UNITS = 0.02
-_THREADS = 2
+# One thread each, and the models beside each other: no waiting for a busy core, and the same trees on any machine.
+_THREADS = 1
 _SHARED = {
     "objective": "reg:tweedie",
     "eta": 0.05,
@@ -73,9 +75,7 @@ class FittedWeeks:
 
 def all_features(history: WeeklySales) -> dict[int, WeeklyFeatures]:
     """Return the features at every cutoff from `FIRST_ORIGIN` weeks to all weeks, by how many weeks are known."""
-    return {
-        n_weeks: weekly_features(history.until(n_weeks)) for n_weeks in range(FIRST_ORIGIN, history.n_weeks + 1)
-    }
+    return {n_weeks: weekly_features(history.until(n_weeks)) for n_weeks in range(FIRST_ORIGIN, history.n_weeks + 1)}
 
 
 def fit_weeks(history: WeeklySales, features: Mapping[int, WeeklyFeatures], *, cutoff: int, seed: int) -> FittedWeeks:
@@ -105,9 +105,11 @@ def fit_weeks(history: WeeklySales, features: Mapping[int, WeeklyFeatures], *, c
         max_bin=int(_SHARED["max_bin"]),
         nthread=_THREADS,
     )
-    return FittedWeeks(
-        boosters=tuple(xgboost.train({**_SHARED, **own, "seed": seed}, matrix, rounds) for own, rounds in _MODELS)
-    )
+    with ThreadPoolExecutor(len(_MODELS)) as pool:
+        boosters = pool.map(
+            lambda model: xgboost.train({**_SHARED, **model[0], "seed": seed}, matrix, model[1]), _MODELS
+        )
+        return FittedWeeks(boosters=tuple(boosters))
 
 
 def variance_ratios(history: WeeklySales, features: Mapping[int, WeeklyFeatures], *, cutoff: int) -> Floats:
