@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,7 @@ def _week_columns(table: pl.DataFrame, *, file: str) -> dict[date, str]:
     days = list(weeks)
     if not days:
         raise DataError(f"{file} does not hold the vn2 layout: no column is a week such as 2024-04-08.")
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in pairwise(days):
         if after - before != timedelta(days=7):
             raise DataError(f"{file} jumps from week {before} to {after}, expected every week once.")
     return weeks

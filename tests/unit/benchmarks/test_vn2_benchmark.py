@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from restock.adapters.workspace import project_root
 from restock.benchmarks.vn2 import as_submission, boosted_policy, covered_share, place_orders
 from restock.benchmarks.vn2_features import nth_sunday, weekly_features, weeks_until
 from restock.benchmarks.vn2_forecast import all_features, demand_paths, fit_weeks, variance_ratios
 from restock.benchmarks.vn2_replay import official_order, replay, usual_state
 from restock.benchmarks.vn2_state import WeeklySales, read_state
-from restock.cli.app import app
+from restock.cli import benchmark
 from restock.errors import DataError
 
 FIRST_WEEK = date(2021, 4, 12)
@@ -70,7 +71,19 @@ def write_vn2(tmp_path):
     return write
 
 
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder / name).write_text((project_root() / name).read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setenv("RESTOCK_WORKSPACE", str(folder))
+    return folder
+
+
 def run(*arguments):
+    app = typer.Typer()
+    benchmark.register(app)
     return CliRunner().invoke(app, ["benchmark", "vn2", *map(str, arguments)])
 
 
