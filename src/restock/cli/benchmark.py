@@ -90,6 +90,30 @@ def m5(
     _report(result, settings, params, files=[data / name for name in FILES], written=[out, quantiles])
 
 
+@group.command("vn2")
+def vn2(
+    data: _Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file for the orders of this round; without it only the replay.")
+    ] = None,
+    seed: _Seed = None,
+) -> None:
+    """The VN2 inventory challenge: weekly orders at least holding and shortage cost, replayed over the last 52 weeks.
+
+    The folder holds the state at the end of a week; `state.json` says of which, {"week": 2}; absent, week 0.
+
+    Example: restock benchmark vn2 --data vn2 --out orders.csv
+    """
+    from restock.benchmarks.vn2 import run_vn2
+    from restock.benchmarks.vn2_state import read_state
+
+    settings, params = read_settings(), _read_params(seed)
+    _check_writable(out)
+    state = read_state(data)
+    result = run_vn2(state, seed=params.seed, out=out, progress=show_progress)
+    _report(result, settings, params, files=list(state.files), written=[out])
+
+
 @group.command("lost-sales")
 def lost_sales(
     *,
