@@ -62,22 +62,12 @@ def solve_whole(
     Raises:
         InfeasiblePlanError: no choice keeps all constraints.
     """
-    from scipy.optimize import Bounds, LinearConstraint, linprog, milp  # type: ignore[import-untyped]  # scipy ships no types
+    from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]  # scipy ships no types
 
     begun = clock()
     programme = build_programme(problem, kept)
     n_columns = len(programme.cost)
-    relaxed = linprog(
-        programme.cost,
-        A_ub=programme.matrix if programme.matrix.shape[0] else None,
-        b_ub=programme.most if programme.matrix.shape[0] else None,
-        A_eq=programme.choice,
-        b_eq=np.ones(programme.n_lines),
-        bounds=(0, 1),
-        method="highs",
-    )
-    if relaxed.status == 2:
-        raise InfeasiblePlanError(conflict(problem, programme))
+    least, prices = _relaxed(problem, programme)
     constraints = [LinearConstraint(programme.choice, 1, 1)]
     if programme.matrix.shape[0]:
         constraints.append(LinearConstraint(programme.matrix, -np.inf, programme.most))
@@ -101,16 +91,39 @@ def solve_whole(
     options = np.zeros(programme.n_lines, dtype=np.int64)
     taken = np.flatnonzero(found.x[: len(programme.lines)] > 0.5)
     options[programme.lines[taken]] = programme.options[taken]
-    marginals = -relaxed.ineqlin.marginals if programme.matrix.shape[0] else np.zeros(0)
     n_limits, n_suppliers = len(problem.limits), len(problem.suppliers)
-    bound = found.mip_dual_bound if found.mip_dual_bound is not None else relaxed.fun
+    bound = found.mip_dual_bound if found.mip_dual_bound is not None else least
     return Solution(
         options=options,
         objective=plan_cost(problem, options),
-        bound=float(max(bound, relaxed.fun)),
-        limit_prices=np.maximum(marginals[:n_limits], 0),
-        minimum_prices=np.maximum(marginals[n_limits : n_limits + n_suppliers], 0),
+        bound=float(max(bound, least)),
+        limit_prices=prices[:n_limits],
+        minimum_prices=prices[n_limits : n_limits + n_suppliers],
     )
+
+
+def _relaxed(problem: SharedProblem, programme: Programme) -> tuple[float, Floats]:
+    """Return the least cost with fractions of choices, and the price of each row of the matrix, currency per unit.
+
+    Raises:
+        InfeasiblePlanError: not even fractions keep all constraints.
+    """
+    from scipy.optimize import linprog
+
+    has_rows = programme.matrix.shape[0] > 0
+    found = linprog(
+        programme.cost,
+        A_ub=programme.matrix if has_rows else None,
+        b_ub=programme.most if has_rows else None,
+        A_eq=programme.choice,
+        b_eq=np.ones(programme.n_lines),
+        bounds=(0, 1),
+        method="highs",
+    )
+    if found.status == 2:
+        raise InfeasiblePlanError(conflict(problem, programme))
+    prices = np.maximum(-found.ineqlin.marginals, 0) if has_rows else np.zeros(0)
+    return float(found.fun), prices
 
 
 def plan_cost(problem: SharedProblem, options: Places) -> float:
