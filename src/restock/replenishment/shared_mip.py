@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from restock.errors import InfeasiblePlanError
 from restock.replenishment.shared_constraints import Floats, Places, SharedProblem, Solution
@@ -49,15 +48,15 @@ def solve_whole(
     *,
     time_limit_seconds: float,
     clock: Callable[[], float] = time.monotonic,
-    kept: NDArray[np.bool_] | None = None,
+    say_why: Callable[[SharedProblem, Programme], str] | None = None,
 ) -> Solution:
-    """Return the best plan of the choices kept, with prices from the relaxation to fractions.
+    """Return the best plan, with prices from the relaxation to fractions.
 
     Args:
-        problem: one group.
+        problem: one group, or the core of one.
         time_limit_seconds: for the search.
         clock: seconds.
-        kept: shape (n_lines, n_options), choices looked at; None: all.
+        say_why: what tells which constraints are in conflict; None: `conflict`.
 
     Raises:
         InfeasiblePlanError: no choice keeps all constraints.
@@ -65,9 +64,12 @@ def solve_whole(
     from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]  # scipy ships no types
 
     begun = clock()
-    programme = build_programme(problem, kept)
+    programme = build_programme(problem)
+    told = conflict if say_why is None else say_why
     n_columns = len(programme.cost)
-    least, prices = _relaxed(problem, programme)
+    least, prices = _relaxed(programme, time_limit_seconds=time_limit_seconds)
+    if least == np.inf:
+        raise InfeasiblePlanError(told(problem, programme))
     constraints = [LinearConstraint(programme.choice, 1, 1)]
     if programme.matrix.shape[0]:
         constraints.append(LinearConstraint(programme.matrix, -np.inf, programme.most))
@@ -82,7 +84,7 @@ def solve_whole(
         },
     )
     if found.status == 2:
-        raise InfeasiblePlanError(conflict(problem, programme))
+        raise InfeasiblePlanError(told(problem, programme))
     if found.x is None:
         raise NoPlanInTimeError(
             f"no plan that keeps all constraints was found within {time_limit_seconds:.0f} s. Allow more time, or "
@@ -102,11 +104,10 @@ def solve_whole(
     )
 
 
-def _relaxed(problem: SharedProblem, programme: Programme) -> tuple[float, Floats]:
+def _relaxed(programme: Programme, *, time_limit_seconds: float) -> tuple[float, Floats]:
     """Return the least cost with fractions of choices, and the price of each row of the matrix, currency per unit.
 
-    Raises:
-        InfeasiblePlanError: not even fractions keep all constraints.
+    The cost is inf where not even fractions keep all constraints, and -inf, without prices, where time was up.
     """
     from scipy.optimize import linprog
 
@@ -119,11 +120,12 @@ def _relaxed(problem: SharedProblem, programme: Programme) -> tuple[float, Float
         b_eq=np.ones(programme.n_lines),
         bounds=(0, 1),
         method="highs",
+        options={"time_limit": max(time_limit_seconds, 0.1)},
     )
-    if found.status == 2:
-        raise InfeasiblePlanError(conflict(problem, programme))
-    prices = np.maximum(-found.ineqlin.marginals, 0) if has_rows else np.zeros(0)
-    return float(found.fun), prices
+    none = np.zeros(programme.matrix.shape[0])
+    if found.status != 0:
+        return (np.inf if found.status == 2 else -np.inf), none
+    return float(found.fun), np.maximum(-found.ineqlin.marginals, 0) if has_rows else none
 
 
 def plan_cost(problem: SharedProblem, options: Places) -> float:
@@ -135,13 +137,13 @@ def plan_cost(problem: SharedProblem, options: Places) -> float:
     return float(curves.costs[rows, options].sum()) + joint
 
 
-def build_programme(problem: SharedProblem, kept: NDArray[np.bool_] | None = None) -> Programme:
+def build_programme(problem: SharedProblem) -> Programme:
     """Return the programme of one group."""
     from scipy.sparse import csr_array  # type: ignore[import-untyped]  # scipy ships no types
 
     curves = problem.curves
-    n_lines, n_options = curves.quantities.shape
-    usable = np.isfinite(curves.costs) & (np.ones((n_lines, n_options), dtype=bool) if kept is None else kept)
+    n_lines = len(curves.quantities)
+    usable = np.isfinite(curves.costs)
     lines, options = np.nonzero(usable)
     quantity = curves.quantities[lines, options]
     n_choices, n_suppliers = len(lines), len(problem.suppliers)
