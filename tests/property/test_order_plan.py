@@ -111,11 +111,11 @@ def test_longer_or_more_variable_lead_times_never_lower_path_safety_stock(values
     assert stock([lead + 1 - spread, lead + 1 + spread + longer]) >= usual - 1e-9
 
 
-@given(seeds, st.integers(0, 5))
+@given(seeds, unmet_demand, st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_longer_lead_times_of_all_orders_never_lower_the_level(seed, longer):
+def test_longer_lead_times_of_all_orders_never_lower_the_level(seed, unmet, longer):
     rng = np.random.default_rng(seed)
-    usual = any_lines(seed, UnmetDemand.BACKORDERED)
+    usual = any_lines(seed, unmet)
     later = usual.select(np.arange(5))
     object.__setattr__(later, "lead_times", usual.lead_times + rng.integers(0, longer + 1, usual.lead_times.shape))
     terms = order_terms(5, holding_cost=1.0, shortage_cost=2.0, cycle_service_level=0.9)

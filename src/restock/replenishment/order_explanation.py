@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,7 +211,7 @@ def explain_order(
     return replace(found, sentence=_sentence(found, period_name=period_name))
 
 
-def _quantiles(values: NDArray[np.generic]) -> dict[float, float]:
+def _quantiles(values: NDArray[Any]) -> dict[float, float]:
     """Return values that at least the share of paths does not exceed."""
     found = np.quantile(values, SHOWN_QUANTILES, method="inverted_cdf")
     return {share: float(value) for share, value in zip(SHOWN_QUANTILES, found, strict=True)}
@@ -314,8 +315,8 @@ def _sentence(found: OrderExplanation, *, period_name: str) -> str:
     begin = f"Order {found.order_quantity:g} units" if found.order_quantity > 0 else "Order nothing"
     stands = (
         f"{found.on_hand:g} on hand and {found.on_order:g} on order stand against {found.protection_demand_mean:.1f} "
-        f"units expected over {found.protection_periods_mean:.1f} {period_name}s ({demand[0.1]:g} to {demand[0.9]:g} in "
-        f"8 of 10 cases; lead time {lead[0.1]:g} to {lead[0.9]:g} {period_name}s)"
+        f"units expected over {found.protection_periods_mean:.1f} {period_name}s ({demand[0.1]:g} to {demand[0.9]:g} "
+        f"in 8 of 10 cases; lead time {lead[0.1]:g} to {lead[0.9]:g} {period_name}s)"
     )
     effect = f"a stockout is {found.unordered_stockout_probability:.0%} likely without an order"
     if found.order_quantity > 0:

@@ -3,7 +3,8 @@
 1. How many reviews an order covers follows from expected demand alone (least fixed and holding cost per period), and
    from the least quantity that the supplier accepts; neither shortage cost, target nor lead time changes it, so that a
    higher shortage cost or target never lowers the order-up-to level.
-2. The order-up-to level is the position with the best quantity over that window added (`window_costs`).
+2. The best quantity over that window is found exactly (`window_costs`). The order-up-to level is the position with it
+   added; where sales are lost before receipt, as if they were not, so that it does not depend on today's stock.
 3. It is ordered where waiting for the next review costs more than a cycle costs on average over as long: the rule that
    makes (s,S) policies optimal (Zheng and Federgruen 1991), on sample paths.
 4. The quantity is the best that the supplier, the shelf and the service floors allow; what binds is named.
@@ -48,7 +49,8 @@ class OrderPlan:
         order_quantity: units, within all terms.
         wanted_quantity: units, without minimum, multiple and room; 0 where none is due.
         reorder_point: the inventory position at which or below which is ordered, units.
-        order_up_to_level: the inventory position that an order without minimum, multiple and room reaches, units.
+        order_up_to_level: the inventory position that an order without minimum, multiple and room reaches, units. Where
+            demand is lost before receipt whatever is ordered, today's order is smaller than what is missing to it.
         safety_stock: units beyond expected demand, see `path_safety_stock`.
         covered_reviews: reviews until the order that follows this one is expected.
         inventory_position: units, before the order.
@@ -181,17 +183,17 @@ def _plan_chunk(lines: OrderLines, terms: OrderTerms, covered: Integers, objecti
     step = quantity_step(terms)
     costs = window_costs(terms)
     wanted = wanted_orders(windows, first, terms, costs=costs, step=step, objective=objective)
+    trigger = _trigger(windows, first, wanted, terms=terms, objective=objective)
     position = lines.inventory_position
     nothing = np.zeros(lines.n_series)
-    trigger = wanted.first
-    if objective is Objective.COST:
-        best = window_outcome(windows, wanted.quantity, costs).cost + terms.fixed_order_cost
-        limit = best / windows.periods * first.periods
-        # 1e-6: sums of float32 are no more exact, and equal costs are no reason to wait.
-        trigger = least_quantity_costing_less(
-            first, costs, limit=limit * (1 - 1e-6), most=np.minimum(wanted.first, wanted.quantity), step=step
-        )
-        trigger = np.maximum(trigger, wanted.first_least)
+    level, point = wanted.quantity, trigger
+    if windows.lost_before is not None and len(rows := np.flatnonzero(windows.lost_before.any(axis=1))):
+        full, full_first, own = windows.from_full_stock(rows), first.from_full_stock(rows), terms.select(rows)
+        own_costs = costs.select(rows)
+        at_full = wanted_orders(full, full_first, own, costs=own_costs, step=step[rows], objective=objective)
+        level, point = level.copy(), point.copy()
+        level[rows] = at_full.quantity
+        point[rows] = _trigger(full, full_first, at_full, terms=own, objective=objective)
     is_due = (trigger > 0) & (wanted.quantity > 0)
     feasible = feasible_orders(windows, wanted, terms, costs=costs, objective=objective)
     if objective is Objective.COST:
@@ -204,13 +206,39 @@ def _plan_chunk(lines: OrderLines, terms: OrderTerms, covered: Integers, objecti
     order = np.where(is_due & pays, feasible, 0.0)
     return _described(
         lines, terms, windows=windows, covered=covered, order=order, position=position, wanted=wanted,
-        quantity=np.where(is_due, wanted.quantity, 0.0), reorder_point=position + trigger - step,
+        quantity=np.where(is_due, wanted.quantity, 0.0), reorder_point=position + point - step,
+        order_up_to_level=position + level,
         allowed_share=_allowed_short_share(terms, objective),
         binding=binding_constraints(
             order, is_due=is_due, wanted=wanted, terms=terms, windows=windows, costs=costs, step=step,
             objective=objective,
         ),
     )  # fmt: skip
+
+
+def _trigger(
+    windows: OrderWindows,
+    first: OrderWindows,
+    wanted: WantedOrders,
+    *,
+    terms: OrderTerms,
+    objective: Objective,
+) -> Quantities:
+    """Return the least quantity with which waiting is right, units; something is ordered where it is above 0."""
+    if objective is not Objective.COST:
+        return wanted.first
+    costs = window_costs(terms)
+    best = window_outcome(windows, wanted.quantity, costs).cost + terms.fixed_order_cost
+    limit = best / windows.periods * first.periods
+    # 1e-6: sums of float32 are no more exact, and equal costs are no reason to wait.
+    found = least_quantity_costing_less(
+        first,
+        costs,
+        limit=limit * (1 - 1e-6),
+        most=np.minimum(wanted.first, wanted.quantity),
+        step=quantity_step(terms),
+    )
+    return np.maximum(found, wanted.first_least)
 
 
 def _allowed_short_share(terms: OrderTerms, objective: Objective) -> Quantities:
@@ -235,6 +263,7 @@ def _described(
     wanted: WantedOrders,
     quantity: Quantities,
     reorder_point: Quantities,
+    order_up_to_level: Quantities,
     allowed_share: Quantities,
     binding: NDArray[np.int64],
 ) -> OrderPlan:
@@ -250,7 +279,7 @@ def _described(
         order_quantity=order,
         wanted_quantity=quantity,
         reorder_point=reorder_point,
-        order_up_to_level=position + wanted.quantity,
+        order_up_to_level=order_up_to_level,
         safety_stock=path_safety_stock(protection, allowed_short_units=allowed_share * cycle_demand),
         covered_reviews=np.asarray(covered, dtype=np.int64),
         inventory_position=position,

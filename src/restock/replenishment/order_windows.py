@@ -32,13 +32,14 @@ class OrderWindows:
             lost, B where it waits), by period since receipt; negative where stock is left, inf outside.
         demand: the same shape, units, 0 outside; None where demand is lost.
         worst: shape (n_series, n_paths), the largest shortfall of the window, units.
-        at_expiry: shape (n_series, n_paths), M, at least 0, at the end of the last period in which the order can
-            be sold; inf: it keeps.
+        at_expiry: shape (n_series, n_paths), M at the end of the last period in which the order can be sold; inf:
+            it keeps.
         other_held: shape (n_series,), unit-periods that are held whatever the order, mean over paths.
         shortfall_sum: shape (n_series,), sum of B over the window, mean over paths.
         periods: shape (n_series,), length of the window, mean over paths.
         window_demand: shape (n_series,), units, mean over paths.
         protection_demand: shape (n_series, n_paths), units from now to the end of the window.
+        lost_before: shape (n_series, n_paths), units lost before receipt whatever the order; None where demand waits.
         unmet: whether demand waits or is lost.
     """
 
@@ -51,7 +52,30 @@ class OrderWindows:
     periods: NDArray[np.float64]
     window_demand: NDArray[np.float64]
     protection_demand: Samples
+    lost_before: Samples | None
     unmet: UnmetDemand
+
+    def from_full_stock(self, rows: Integers) -> OrderWindows:
+        """Return the windows of some lines as they would be with enough stock to lose nothing before receipt.
+
+        What is added to stock now to serve that demand is gone by then, so shortfalls against today's position grow by
+        it: levels read off these windows hold for any stock, those of a line that runs out tell only of today.
+        """
+        lost = np.zeros((len(rows), self.worst.shape[1]), dtype=np.float32)
+        lost = lost if self.lost_before is None else self.lost_before[rows]
+        return OrderWindows(
+            shortfalls=self.shortfalls[:, rows] + lost,
+            demand=None if self.demand is None else self.demand[:, rows],
+            worst=self.worst[rows] + lost,
+            at_expiry=None if self.at_expiry is None else self.at_expiry[rows] + lost,
+            other_held=self.other_held[rows],
+            shortfall_sum=self.shortfall_sum[rows],
+            periods=self.periods[rows],
+            window_demand=self.window_demand[rows],
+            protection_demand=self.protection_demand[rows],
+            lost_before=None,
+            unmet=self.unmet,
+        )
 
 
 def project_windows(lines: OrderLines, *, covered_reviews: Integers, shelf_life_periods: Integers) -> OrderWindows:
@@ -141,6 +165,7 @@ class _Projection:
         self.at_expiry = None if expiry is None else np.full(shape, np.inf, dtype=np.float32)
         self.other_held, self.shortfall_sum, self.window_demand = (np.zeros(shape[0]) for _ in range(3))
         self.protection_demand = np.zeros(shape, dtype=np.float32)
+        self.lost = np.zeros(shape, dtype=np.float32) if self.is_lost else None
         self.lots = _Lots.of(lines, shape, shelf_life_periods) if expiry is not None or _has_lots(lines) else None
 
     def step(self, period: int, demand: Samples, arrived: Samples | None) -> None:
@@ -151,7 +176,8 @@ class _Projection:
             self.lots.sell(np.minimum(np.maximum(self._stock(), 0), demand), arrived, period)
         self.level -= demand
         if period < self.first_receipt:
-            if self.is_lost:
+            if self.lost is not None:
+                self.lost += np.maximum(-self.level, 0)
                 np.maximum(self.level, 0, out=self.level)
         else:
             self._record(period, demand)
@@ -174,15 +200,15 @@ class _Projection:
         if period < self.last_receipt:
             is_received = self.lead <= period
             np.maximum(self.worst, shortfall, out=self.worst, where=is_received)
-            if self.is_lost:
+            if self.lost is not None:
+                np.add(self.lost, np.maximum(shortfall, 0), out=self.lost, where=~is_received)
                 np.maximum(self.level, 0, out=self.level, where=~is_received)
             is_inside = is_received & (period < self.end)
         else:
             np.maximum(self.worst, shortfall, out=self.worst)
             is_inside = period < self.end
         if self.expiry is not None and self.at_expiry is not None:
-            # Stock that was there before is left too where M is below 0; it is no waste of this order.
-            np.copyto(self.at_expiry, np.maximum(self.worst, 0), where=self.expiry == period)
+            np.copyto(self.at_expiry, self.worst, where=self.expiry == period)
         places = np.flatnonzero(is_inside)
         if len(places) == 0:
             return
@@ -211,6 +237,7 @@ class _Projection:
             periods=(self.end - self.lead).mean(axis=1),
             window_demand=self.window_demand / n_paths,
             protection_demand=self.protection_demand,
+            lost_before=self.lost,
             unmet=self.lines.unmet,
         )
 

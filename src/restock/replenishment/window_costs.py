@@ -77,7 +77,8 @@ def window_outcome(windows: OrderWindows, quantities: Floats, costs: WindowCosts
     after = np.maximum(windows.worst - order, 0)
     wasted = np.zeros(len(left))
     if windows.at_expiry is not None:
-        wasted = _sum_paths(np.maximum(order - windows.at_expiry, 0)) / n_paths
+        # Stock that was there before is left too where M is below 0; it is no waste of this order.
+        wasted = _sum_paths(np.maximum(order - np.maximum(windows.at_expiry, 0), 0)) / n_paths
     if windows.unmet is UnmetDemand.LOST:
         held = left / n_paths + windows.other_held
         short = missed = _sum_paths(after) / n_paths
@@ -177,7 +178,9 @@ def _cost_of_more(windows: OrderWindows, quantities: Quantities, costs: WindowCo
         saved = step * windows.periods * windows.worst.shape[1] - held
     found = costs.holding_cost * held - costs.shortage_cost * saved
     if windows.at_expiry is not None:
-        found += costs.waste_cost * _sum_paths(np.minimum(np.maximum(after - windows.at_expiry, 0), most))
+        found += costs.waste_cost * _sum_paths(
+            np.minimum(np.maximum(after - np.maximum(windows.at_expiry, 0), 0), most)
+        )
     return found
 
 
