@@ -7,7 +7,7 @@ nothing taken back for what is lost: then q units more leave (q - M_t)+ of their
 lost from L up to t. So in both cases the cost of an order is a convex, piecewise linear function of q with kinks at the
 samples of B or M: a newsvendor problem with weights, exact on the paths, with no need to simulate each q.
 
-Source: restock; M_t is Skorokhod's regulator, Asmussen (2003), Applied Probability and Queues, section IX.2.
+Source: restock; M_t is Skorokhod's regulator, Asmussen (2003), Applied Probability and Queues, chapter IX.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ where the spread is all beyond the quantile.
 
 Proof, for demand that is independent and alike from period to period and independent of lead times. Let f(L) be
 E(D_L - x)+. As (y - x)+ is convex and demand is not negative, f(L + 1) - f(L) never falls with L; so f is convex, and a
-spread of L that keeps its mean raises E f(L) (Ross 1983, Stochastic Processes, section 8.5). A longer lead time adds
+spread of L that keeps its mean raises E f(L) (Ross 1983, Stochastic Processes, chapter 8). A longer lead time adds
 demand X, independent of the rest, to D: by Jensen's inequality E(D + X - E[D + X] - s)+ >= E(D - E[D] - s)+.
 """
 
