@@ -136,8 +136,10 @@ def explain_order(
     objective: Objective = Objective.COST,
     most_covered_reviews: int = 8,
     shared: OrderPlan | None = None,
+    valued: OrderTerms | None = None,
     period_name: str = "day",
     lead_time_change: int = 2,
+    periods_before: int = 0,
     forecast_version: str = "",
     data_hash: str = "",
 ) -> OrderExplanation:
@@ -150,8 +152,11 @@ def explain_order(
         objective: as planned.
         most_covered_reviews: as planned.
         shared: the plan within shared constraints (`with_orders`), if any; its quantity and binding are explained.
+        valued: terms whose costs count, where the plan reckons with tuned ones; None: those planned with.
         period_name: singular, for sentences.
         lead_time_change: periods of lead time, fewer and more, that are tried.
+        periods_before: that pass between the order and period 0, which lead times are shown with: 1 where an order of
+            tonight with a lead time of a day is received in period 0.
         forecast_version: of the demand paths.
         data_hash: of the data behind them.
 
@@ -167,14 +172,20 @@ def explain_order(
     plan = planned(line, own)
     order = float(plan.order_quantity[0] if shared is None else shared.order_quantity[row])
     binding = plan.bindings[0] if shared is None else shared.bindings[row]
+    counted = own if valued is None else valued.select(rows)
     windows = project_windows(line, covered_reviews=plan.covered_reviews, shelf_life_periods=own.shelf_life_periods)
-    chosen, nothing = _point(windows, own, order), _point(windows, own, 0.0)
+    # What is not ordered can be at the next review: until then only is the lack of an order felt.
+    felt = windows
+    if order <= 0:
+        ones = np.ones_like(plan.covered_reviews)
+        felt = project_windows(line, covered_reviews=ones, shelf_life_periods=own.shelf_life_periods)
+    chosen, nothing = _point(felt, counted, order), _point(felt, counted, 0.0)
     changes = tuple(
         _change(what, planned(*other), plan)
         for what, other in _alternatives(line, own, objective, period_name=period_name, periods=lead_time_change)
     )
-    outcome = window_outcome(windows, np.array([order]), real_costs(own))
-    before = window_outcome(windows, np.zeros(1), real_costs(own))
+    outcome = window_outcome(felt, np.array([order]), real_costs(counted))
+    before = window_outcome(felt, np.zeros(1), real_costs(counted))
     found = OrderExplanation(
         on_hand=float(line.on_hand[0]),
         on_order=float(line.on_order[0]),
@@ -187,8 +198,8 @@ def explain_order(
         safety_stock=float(plan.safety_stock[0]),
         covered_reviews=int(plan.covered_reviews[0]),
         review_periods=int(line.review_periods[0]),
-        lead_time_mean=float(line.lead_times.mean()),
-        lead_time_quantiles=_quantiles(line.lead_times[0]),
+        lead_time_mean=float(line.lead_times.mean()) + periods_before,
+        lead_time_quantiles=_quantiles(line.lead_times[0] + periods_before),
         protection_periods_mean=float(line.lead_times.mean() + plan.window_periods_mean[0]),
         protection_demand_mean=float(plan.protection_demand_mean[0]),
         protection_demand_quantiles=_quantiles(windows.protection_demand[0]),
@@ -202,7 +213,7 @@ def explain_order(
         expected_cost=chosen.expected_cost,
         unordered_cost=nothing.expected_cost,
         binding=binding,
-        curve=tuple(_point(windows, own, quantity) for quantity in _around(own, order)),
+        curve=tuple(_point(windows, counted, quantity) for quantity in _around(own, order)),
         changes=changes,
         forecast_version=forecast_version,
         data_hash=data_hash,
