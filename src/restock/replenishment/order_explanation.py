@@ -326,8 +326,8 @@ def _sentence(found: OrderExplanation, *, period_name: str) -> str:
     begin = f"Order {found.order_quantity:g} units" if found.order_quantity > 0 else "Order nothing"
     stands = (
         f"{found.on_hand:g} on hand and {found.on_order:g} on order stand against {found.protection_demand_mean:.1f} "
-        f"units expected over {found.protection_periods_mean:.1f} {period_name}s ({demand[0.1]:g} to {demand[0.9]:g} "
-        f"in 8 of 10 cases; lead time {lead[0.1]:g} to {lead[0.9]:g} {period_name}s)"
+        f"units expected over {found.protection_periods_mean:.1f} {period_name}s ({demand[0.1]:.1f} to "
+        f"{demand[0.9]:.1f} in 8 of 10 cases; lead time {lead[0.1]:g} to {lead[0.9]:g} {period_name}s)"
     )
     effect = f"a stockout is {found.unordered_stockout_probability:.0%} likely without an order"
     if found.order_quantity > 0:
