@@ -25,7 +25,8 @@ _MEANINGS = (
     "weekday, season (time of year), price (against the usual one), promotion (its price cut included), holiday: what "
     "each adds to the forecast of a usual period. "
     "calibration: the correction by past errors. cold_start: what shared attributes tell about a young series. "
-    "reconciliation: what makes totals add up. later_changes: what changed in the stored history since."
+    "Of kept forecasts also later_changes: what changed in the stored history since; unexplained: what neither model "
+    "nor history explains. reconciliation: what makes totals add up, which no served forecast has yet."
 )
 
 

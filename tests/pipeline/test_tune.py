@@ -165,6 +165,25 @@ def test_tune_queue_without_git_is_refused_before_the_search(workspace):
     assert not (workspace / "data" / "tuning").exists()
 
 
+def test_tune_applied_and_queued_at_once_is_refused_before_the_search(workspace):
+    with pytest.raises(ConfigurationError, match="--apply changes the params that queued experiments start from"):
+        run_tune(FAMILY, settings_of(workspace), params_of(workspace), n_trials=2, is_applied=True, n_queued=1)
+    assert not (workspace / "data" / "tuning").exists()
+
+
+def test_tune_whose_values_can_not_be_applied_keeps_its_report_and_its_run(workspace, monkeypatch):
+    def refuse(*_):
+        raise ConfigurationError("no plain value")
+
+    monkeypatch.setattr("restock.pipeline.tune.set_param_values", refuse)
+    with pytest.raises(ConfigurationError, match="no plain value"):
+        run_tune(FAMILY, settings_of(workspace), params_of(workspace), n_trials=3, is_applied=True)
+    report = read_json(workspace / "data" / "reports" / "tuning" / f"{FAMILY}.json")
+    assert (report["trials"], report["is_applied"]) == (3, False)
+    assert report["outer"]["upper"] < 0
+    assert runs_of(workspace)[0][0].info.status == "FINISHED"
+
+
 def test_tune_too_little_history_before_the_back_test_is_refused(workspace):
     write_params(workspace, {"backtest": {"n_windows": 12}})
     with pytest.raises(InsufficientHistoryError, match="the oldest of 3 backtest windows would have"):

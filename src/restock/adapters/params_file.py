@@ -22,7 +22,8 @@ def set_param_values(path: Path, changes: Mapping[str, float]) -> None:
         ConfigurationError: the file is missing or not YAML, or a key is not there or holds more than a plain value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Not read as text, which would make one line end of another.
+        text = path.read_bytes().decode("utf-8")
         document = yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{path} can't be read as YAML: {error}.") from error

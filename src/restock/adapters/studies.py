@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ def open_study(file: Path, *, name: str, seed: int) -> Iterator[Study]:
         except BlockingIOError as error:
             raise ConflictError(
                 f"another search works on {file}. Wait for it, or stop it: it can be gone on with."
-            ) from (error)
+            ) from error
         study = optuna.create_study(
             storage=f"sqlite:///{file}",
             study_name=name,
@@ -138,6 +139,9 @@ class Study:
             n_trials: how many.
             timeout_seconds: no trial begins after so long.
             on_trial: called with each trial that ended and how many there are now.
+
+        Raises:
+            ConfigurationError: a loss is no finite number; Optuna would drop the trial and end short without a word.
         """
         import optuna
 
@@ -150,11 +154,11 @@ class Study:
             steps = count()
 
             def report(loss: float) -> bool:
-                trial.report(loss, next(steps))
+                trial.report(_finite(loss, values), next(steps))
                 return values != in_force and bool(trial.should_prune())
 
             try:
-                return objective(values, report)
+                return _finite(objective(values, report), values)
             except TrialStopped as stopped:
                 raise optuna.TrialPruned from stopped
 
@@ -183,6 +187,21 @@ def shortened(values: Mapping[str, float]) -> dict[str, float]:
         {'max_depth': 6, 'learning_rate': 0.08123}
     """
     return {name: value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}") for name, value in values.items()}
+
+
+def _finite(loss: float, values: Mapping[str, float]) -> float:
+    """Return the loss.
+
+    Raises:
+        ConfigurationError: it is no finite number.
+    """
+    if not math.isfinite(loss):
+        tried = ", ".join(f"{name}={value}" for name, value in values.items())
+        raise ConfigurationError(
+            f"a trial's loss must be a finite number, got {loss} for {tried}. Search again, which goes on with other "
+            "values, or narrow their ranges in src/restock/forecasting/search_space.py."
+        )
+    return loss
 
 
 def _values_of(frozen: optuna.trial.FrozenTrial) -> dict[str, float]:

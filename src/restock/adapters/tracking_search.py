@@ -22,6 +22,7 @@ from restock.adapters.tracking_entries import as_metrics, flatten
 
 PRUNED_TAG = "restock.pruned"
 _FINISHED = "FINISHED"
+_TRIAL_NAME = "trial "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,12 @@ class SearchRun:
 
     Attributes:
         place: where it is kept.
-        experiment: the model type.
+        experiment_id: MLflow's identifier of the model type's experiment.
         run_id: the parent of the trials' runs.
     """
 
     place: TrackingPlace
-    experiment: str
+    experiment_id: str
     run_id: str
 
 
@@ -68,31 +69,37 @@ def open_search(
     )
     with connect(place) as client:
         log_batches(client, run_id, params=flatten(params), tags={NAME_TAG: name})
-    return SearchRun(place=place, experiment=experiment, run_id=run_id)
+        experiment_id = find_experiment(client, place, experiment)
+    return SearchRun(place=place, experiment_id=experiment_id, run_id=run_id)
 
 
-def log_trials(search: SearchRun, trials: Sequence[Trial]) -> None:
-    """Log those of the trials that have no run yet: values as params, mean pinball loss after each window by step.
-
-    A run that a killed process left unfinished is withdrawn and made anew.
+def find_logged(search: SearchRun) -> set[int]:
+    """Return the numbers of the trials that have a run; one that a killed process left unfinished is withdrawn.
 
     Raises:
         TrackingError: MLflow failed.
     """
     with connect(search.place) as client:
-        experiment_id = find_experiment(client, search.place, search.experiment)
         logged = set()
-        for run in _children(client, experiment_id, parent=search.run_id):
+        for run in _children(client, search.experiment_id, parent=search.run_id):
             if run.info.status == _FINISHED:
-                logged.add(run.data.tags.get(NAME_TAG))
+                logged.add(int(run.data.tags[NAME_TAG].removeprefix(_TRIAL_NAME)))
             else:
                 client.delete_run(run.info.run_id)
+        return logged
+
+
+def log_trials(search: SearchRun, trials: Sequence[Trial]) -> None:
+    """Log trials that have no run yet: values as params, mean pinball loss after each window by step.
+
+    Raises:
+        TrackingError: MLflow failed.
+    """
+    with connect(search.place) as client:
         for trial in trials:
-            name = f"trial {trial.number}"
-            if name in logged:
-                continue
+            name = f"{_TRIAL_NAME}{trial.number}"
             tags = {PARENT_TAG: search.run_id, NAME_TAG: name, PRUNED_TAG: str(trial.loss is None).lower()}
-            run_id = str(client.create_run(experiment_id, tags=tags).info.run_id)
+            run_id = str(client.create_run(search.experiment_id, tags=tags).info.run_id)
             steps = [
                 metric
                 for step, loss in enumerate(trial.losses)

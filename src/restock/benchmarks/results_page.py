@@ -100,6 +100,15 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
                 f"{speed['ratio']:.1f} x faster",
             ]
         )
+    if planning := figures.get("planning"):
+        what = f"plan of {planning['lines']:,} lines x {planning['paths']} paths x {planning['horizon']} periods"
+        parts = (
+            f"orders {planning['plan_seconds']:.1f} s, cost curves {planning['curve_seconds']:.1f} s, budget "
+            f"{planning['budget_seconds']:.1f} s (gap {planning['gap']:.0e})"
+        )
+        ours = f"{planning['seconds']:.1f} s ({planning['processor_seconds']:.1f} s of processors)"
+        ours += f", {planning['peak_mb']:,} MB"
+        rows.append([f"{what}, lost sales: {parts}", ours, "-", "-"])
     if prediction := figures.get("prediction"):
         what = (
             f"forecast of {prediction['series']:,} series ({prediction['rows']:,} rows, {prediction['quantiles']} "

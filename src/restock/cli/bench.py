@@ -41,8 +41,9 @@ def bench(
     """Measure features, smoothing, policies, predictions, `/forecast`, ledger and no-op `dvc repro` beside their peers.
 
     The peers are mlforecast, statsforecast, stockpyl, XGBoost, BentoML and raw SQL. Also: how the cost of training and
-    forecasting grows from 1,000 to 50,000 series. Run `make demo` before: the workspace must hold a promoted
-    version. The ledger is posted to SQLite and, where PostgreSQL is installed, to a private cluster.
+    forecasting grows from 1,000 to 50,000 series, and a plan of 30,000 lines. Run `make demo` before: the workspace
+    must hold a promoted version. The ledger is posted to SQLite and, where PostgreSQL is installed, to a private
+    cluster.
     """
     from restock.adapters.storage import write_text
     from restock.benchmarks.results_page import read_results, render_page
@@ -78,6 +79,7 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     from restock.benchmarks.forecast_latency import measure_forecast_latency
     from restock.benchmarks.growth import measure_growth
     from restock.benchmarks.ledger_posting import measure_posting
+    from restock.benchmarks.planning_speed import measure_planning
     from restock.benchmarks.policy_speed import measure_policy_speed
     from restock.benchmarks.posting_latency import measure_posting_latency
     from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
@@ -102,6 +104,8 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     figures["smoothing"] = measure_smoothing_speed(panel)
     messages.print("order policies …")
     figures["policies"] = measure_policy_speed()
+    messages.print("a plan of 30,000 lines …")
+    figures["planning"] = measure_planning()
     messages.print("growth with the number of series …")
     # With the sizes and quantiles of a real workspace, not those of the demo's profile.
     figures["growth"] = measure_growth(panel, read_params(project_root() / PARAMS_FILE))

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from restock.adapters.local_services import ServiceName, service_url
 from restock.adapters.processes import stop_process
+from restock.adapters.registry import ModelType
 from restock.cli.console import messages, output
 from restock.cli.services import service_record, start_service
 from restock.errors import GateRefusedError, RestockError
@@ -28,7 +29,12 @@ from restock.operations.access import Scope
 from restock.params import Params, read_params
 from restock.settings import Settings
 
-MODEL_TYPE = "demand_forecasting"
+# What is promoted, and why, in this order: forecasts first, for plans stand on them.
+_PROMOTED = {
+    ModelType.DEMAND_FORECASTING: "make demo: best family on the demo company",
+    ModelType.OPTIMIZATION: "make demo: the policy that costs least on the demo company",
+}
+_SHOWN_ORDERS = 8
 # What the demo serves, in this order.
 _SERVED = (ServiceName.FORECAST, ServiceName.PLANNING)
 _DEMO_SCOPES = (Scope.FORECAST, Scope.DESCRIBE, Scope.STOCK_READ, Scope.CATALOGUE_READ)
@@ -60,8 +66,9 @@ def run_demo(
 ) -> None:
     """Run the main job end to end on the demo company, from nothing to a served forecast.
 
-    Ingests and validates, trains and compares five families and their ensemble, promotes the best, posts the company
-    into the stock ledger, serves the forecast and fetches one.
+    Ingests and validates, trains and compares five families and their ensemble, tunes the planner by simulated money,
+    promotes the best of both, posts the company into the stock ledger, plans the last day's orders, serves the forecast
+    and fetches one.
     A second run does only what changed.
     """
     from restock.adapters.workspace import create_workspace, stream_dvc
@@ -81,14 +88,18 @@ def run_demo(
         *(f"train@{family}" for family in params.forecasting.families),
         "combine",
         "evaluate",
+        "optimize",
     ]
     for stage in stages:
         with clock.stage(stage):
             stream_dvc(["repro", "--single-item", stage], folder=settings.root)
     with clock.stage("promote"):
-        _promote(settings, params)
+        for model_type, reason in _PROMOTED.items():
+            _promote(settings, params, model_type=model_type, reason=reason)
     with clock.stage("ledger"):
         _fill_ledger(settings)
+    with clock.stage("plan"):
+        _plan(settings, params)
     try:
         with clock.stage("serve"):
             # Only now: what was free minutes ago may be taken.
@@ -135,18 +146,51 @@ def _with_free_ports(settings: Settings) -> Settings:
     return settings.model_copy(update=free)
 
 
-def _promote(settings: Settings, params: Params) -> None:
-    """Promote the best family; where the gate refuses it (nothing new on a second run), say why and go on."""
+def _promote(settings: Settings, params: Params, *, model_type: ModelType, reason: str) -> None:
+    """Promote the candidate; where the gate refuses it (nothing new on a second run), say why and go on."""
     from restock.cli.models import promote_candidate
 
     try:
-        promote_candidate(
-            settings, params, reason="make demo: best family on the demo company", promoted_by="make demo"
-        )
+        promote_candidate(settings, params, model_type=model_type, reason=reason, promoted_by="make demo")
     except GateRefusedError as error:
-        if not (settings.models_dir / MODEL_TYPE / "current.json").exists():
+        if not (settings.models_dir / model_type / "current.json").exists():
             raise
         messages.print(f"the version served before stays: {error}", highlight=False, markup=False)
+
+
+def _plan(settings: Settings, params: Params) -> None:
+    """Forecast and plan the last day, and show the orders that save most."""
+    from restock.operations.daily_forecast import write_daily_forecast
+    from restock.operations.replenishment.daily_plan import write_daily_plan
+
+    last = pl.scan_parquet(settings.data_dir / "validated" / "sales.parquet").select(pl.col("date").max()).collect()
+    as_of = date.fromisoformat(str(last["date"][0]))
+    write_daily_forecast(settings, as_of=as_of)
+    plan = write_daily_plan(settings, params, as_of=as_of)
+    described = plan.description
+    output.print(
+        f"{described['lines']:,} lines planned as of {as_of}, {described['to_order']:,} to order, worth "
+        f"{described['order_value']:,.2f}; expected cost {described['expected_cost']:,.2f} instead of "
+        f"{described['unordered_cost']:,.2f} without them",
+        highlight=False,
+    )
+    saving = pl.col("unordered_cost") - pl.col("expected_cost")
+    table = Table(title="The orders that save most", title_justify="left")
+    for column in ("sku", "at", "from", "order", "up to", "cost saved", "stockout", "binds"):
+        table.add_column(column, justify="left" if column in ("sku", "at", "from", "binds") else "right")
+    ordered = plan.table.filter(pl.col("order_quantity") > 0).sort(saving, descending=True).head(_SHOWN_ORDERS)
+    for row in ordered.with_columns(saved=saving).iter_rows(named=True):
+        table.add_row(
+            row["sku"],
+            row["location"],
+            row["supplier"],
+            f"{row['order_quantity']:g}",
+            f"{row['order_up_to_level']:g}",
+            f"{row['saved']:,.2f}",
+            f"{row['stockout_probability']:.1%}",
+            row["binding"].replace("_", " "),
+        )
+    output.print(table)
 
 
 def _fill_ledger(settings: Settings) -> None:

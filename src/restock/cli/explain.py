@@ -39,7 +39,7 @@ def explain(
     """Say what the forecast of one series is made of: usual level, trend, weekday, season, price, promotion, holiday.
 
     The parts sum to the forecast that is served, or that was kept for the day (restock forecast). What is no driver's
-    doing has a name of its own: calibration, cold_start, reconciliation.
+    doing has a name of its own: calibration, cold_start; of a kept forecast also later_changes, unexplained.
 
     Example: restock explain SKU-0001 STORE-01 --horizon 7
     """

@@ -60,8 +60,11 @@ def promote(
 
     Example: restock promote demand_forecasting --reason "November's data"
     """
-    if model_type is not ModelType.DEMAND_FORECASTING:
-        raise NotFoundError(f"no stage trains candidates of {model_type} yet, only {ModelType.DEMAND_FORECASTING}.")
+    if model_type not in (ModelType.DEMAND_FORECASTING, ModelType.OPTIMIZATION):
+        raise NotFoundError(
+            f"no stage makes candidates of {model_type} yet, only of {ModelType.DEMAND_FORECASTING} and "
+            f"{ModelType.OPTIMIZATION}."
+        )
     settings = read_settings()
     if run is not None:
         from restock.adapters.run_workspace import find_run
@@ -70,6 +73,7 @@ def promote(
     result = promote_candidate(
         settings,
         read_params(settings.params_file),
+        model_type=model_type,
         reason=reason,
         promoted_by=by,
         family=_parse_family(family),
@@ -95,14 +99,15 @@ def promote_candidate(
     params: Params,
     *,
     reason: str,
+    model_type: ModelType = ModelType.DEMAND_FORECASTING,
     promoted_by: str | None = None,
     family: ModelName | None = None,
     override: str | None = None,
 ) -> PromotionResult:
-    """Promote a demand forecaster, showing every step and the gate's figures, and return what was promoted.
+    """Promote a candidate, showing every step and the gate's figures, and return what was promoted.
 
     Raises:
-        RestockError: see `restock.operations.promote.promote`.
+        RestockError: see `restock.operations.promote.promote` and `promote_policy`.
     """
     from restock.adapters.provenance import who_runs_this
     from restock.operations.promote import promote as promote_model
@@ -111,10 +116,14 @@ def promote_candidate(
     request = PromotionRequest(
         reason=reason, promoted_by=promoted_by or who_runs_this(), family=family, override=override
     )
-    with show_progress("back-test of the served recipe") as advance:
-        result = promote_model(
-            settings, params, request, now=datetime.now(UTC), after_step=_print_step, on_progress=advance
-        )
+    now = datetime.now(UTC)
+    if model_type is ModelType.OPTIMIZATION:
+        from restock.operations.replenishment.promote_policy import promote_policy
+
+        result = promote_policy(settings, params, request, now=now, after_step=_print_step)
+    else:
+        with show_progress("back-test of the served recipe") as advance:
+            result = promote_model(settings, params, request, now=now, after_step=_print_step, on_progress=advance)
     for condition in result.verdict.conditions:
         word = {True: "passed", False: "FAILED", None: "not available"}[condition.has_passed]
         messages.print(f"  gate: {condition.name}: {word}: {condition.detail}", highlight=False, markup=False)

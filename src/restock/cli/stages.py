@@ -74,6 +74,49 @@ def evaluate(as_json: Json = False) -> None:
         _print_sums(metrics["paths"])
 
 
+def optimize(as_json: Json = False) -> None:
+    """Tune the planner's policy by simulated money and judge it beside the classical rules.
+
+    Each rule trades again in the back-test's windows, on forecasts that did not know them. The policy is tuned on the
+    earlier windows and judged on the later ones. Next: restock promote optimization --reason ...
+    """
+    from restock.pipeline.optimize import run_optimize
+
+    settings = read_settings()
+    with show_progress("simulate") as advance:
+        metrics = run_optimize(settings, read_params(settings.params_file), on_progress=advance)
+    if as_json:
+        print_json(metrics)
+    elif metrics["is_available"]:
+        print_rules(metrics)
+    else:
+        output.print(f"nothing to tune: {metrics['reason']}", highlight=False)
+
+
+def print_rules(metrics: dict[str, Any]) -> None:
+    """Print what every rule cost, and where the planner's cost comes from."""
+    table = Table(title=f"Cost of {metrics['judged_periods']} periods, currency", title_justify="left")
+    table.add_column("rule", no_wrap=True)
+    parts = ("cost", "holding", "shortage", "ordering", "waste")
+    for heading in (*parts, "fill rate", "stock value"):
+        table.add_column(heading, justify="right")
+    for rule, values in metrics["rules"].items():
+        figures = [f"{values[name]:,.0f}" for name in parts]
+        style = "bold green" if rule == "planner" else None
+        table.add_row(rule, *figures, f"{values['fill_rate']:.1%}", f"{values['on_hand_value']:,.0f}", style=style)
+    output.print(table)
+    change = metrics["change_against_best_classical"]
+    output.print(
+        f"planner: {change:+.1%} against {metrics['best_classical']}, the cheapest classical rule", highlight=False
+    )
+    gap = metrics["gap"]
+    output.print(
+        f"of its cost, {gap['forecast_error']:,.0f} come from not knowing demand, {gap['lead_times']:,.0f} from lead "
+        f"times, {gap['minimums_and_multiples']:,.0f} from minimums and multiples",
+        highlight=False,
+    )
+
+
 def _print_sums(paths: dict[str, Any]) -> None:
     """Print how often sums over the longest span lay within the central 80 % of their paths."""
     if not paths:
@@ -115,5 +158,5 @@ def print_comparison(families: dict[str, dict[str, float]], *, windows: dict[str
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (features, train, combine, evaluate):
+    for command in (features, train, combine, evaluate, optimize):
         app.command(command.__name__)(command)

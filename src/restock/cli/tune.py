@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 
 from restock.cli.console import messages, output, print_json, show_progress
-from restock.errors import ConfigurationError
 from restock.forecasting.search_space import SEARCH_SPACES
 from restock.params import read_params
 from restock.settings import read_settings
@@ -44,8 +43,6 @@ def tune(
     """  # noqa: D301  (Typer's \b keeps the lines apart)
     from restock.pipeline.tune import require_space, run_tune
 
-    if is_applied and queue:
-        raise ConfigurationError("--apply changes the params that queued experiments start from. Give one of the two.")
     settings = read_settings()
     params = read_params(settings.params_file)
     reports: dict[str, Any] = {}

@@ -14,7 +14,7 @@ import polars as pl
 from restock.adapters.registry import ModelType
 from restock.adapters.storage import checksums_of, read_json
 from restock.errors import DataError, NotFoundError
-from restock.operations.stored_history import HISTORY_TABLES
+from restock.operations.stored_history import hash_history
 from restock.params import FamilyName, ModelName, Params, merge_values, parse_params
 from restock.timeline import Frequency
 
@@ -164,15 +164,6 @@ def is_same_recipe(family: ModelName, params: Params, *, other_family: str, othe
         return *made_by, members, sections, values.evaluation, values.ensemble, values.calibration, values.cold_start
 
     return essence(params) == essence(other_params)
-
-
-def hash_history(data_hashes: dict[str, str]) -> str:
-    """Return one SHA-256 over the hashes of the history tables, the same that `load_history` gives.
-
-    Raises:
-        KeyError: a table's hash is missing.
-    """
-    return hashlib.sha256("".join(data_hashes[table.name] for table in HISTORY_TABLES).encode()).hexdigest()
 
 
 def _digest(value: Any) -> str:

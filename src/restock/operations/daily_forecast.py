@@ -6,14 +6,15 @@
                                                  demand_comovement.parquet   do seed and number of paths in:
                                                  forecast.json               which version and data made it
 
-A partition holds nothing that was learned after its day: neither sales, nor a model trained on later ones. The same
+A partition is whole or not there: no file of it is read without `forecast.json`, which names the SHA-256 of each. It
+holds nothing that was learned after its day: neither sales, nor a model trained on later ones. The same
 day, data and versions give the same table, so that a day can be forecast again at any time.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,7 +29,6 @@ import pyarrow.parquet as pq
 from restock.adapters.registry import ModelType, list_versions, read_current, read_metadata
 from restock.adapters.storage import (
     read_json,
-    read_table,
     sha256_of,
     sync_directory,
     sync_file,
@@ -36,19 +36,15 @@ from restock.adapters.storage import (
     write_json,
 )
 from restock.errors import DataError, NotFoundError
-from restock.forecasting.panel import DemandPanel, build_demand_panel, series_attributes
+from restock.forecasting.panel import DemandPanel
 from restock.forecasting.totals import ForecastTotals
-from restock.forecasting.unsold import join_panels, sorted_rows, unsold_series
+from restock.operations.known_tables import panel_as_of, read_known_tables, with_listed
 from restock.operations.served_model import ServedModel, load_served_model
-from restock.operations.stored_history import HISTORY_TABLES, STORE
 from restock.settings import Settings
 from restock.tables import (
     DEMAND_COMOVEMENT,
     DEMAND_DEPENDENCE,
-    LOCATIONS,
-    PRODUCTS,
     QUANTILE_FORECAST,
-    SALES,
     SUPPLY_TERMS,
     TOTAL_FORECAST,
 )
@@ -60,6 +56,7 @@ FORECASTS_FOLDER = "forecasts"
 FORECAST_FILE = "quantile_forecast.parquet"
 TOTAL_FILE = "total_forecast.parquet"
 DESCRIPTION_FILE = "forecast.json"
+_BESIDE_FILES = tuple(f"{table.name}.parquet" for table in (TOTAL_FORECAST, DEMAND_DEPENDENCE, DEMAND_COMOVEMENT))
 _TYPE = ModelType.DEMAND_FORECASTING
 # Series forecast at a time: bounds the memory of the long table (1,000 x 28 periods x 25 quantiles are 700,000 rows).
 _BLOCK_SERIES = 1_000
@@ -123,46 +120,34 @@ def write_daily_forecast(
 
     Raises:
         NotFoundError: nothing is validated or promoted, or no version may forecast that day.
-        DataError: there are no sales up to that day, or they end so early that nothing after it would be forecast.
+        DataError: there are no sales up to that day, they end so early that nothing after it would be forecast, or the
+            tables changed while they were read.
         TamperedVersionError: the version is not what was promoted.
         GoldenReplayError: the version does not reproduce its golden outputs.
     """
     version = choose_version(settings.models_dir, as_of=as_of)
     model = load_served_model(settings.models_dir, _TYPE, version)
-    sold = load_panel_as_of(settings.data_dir, model, as_of=as_of)
-    panel = with_listed(sold, settings.data_dir)
-    cutoff = panel.last_observed
-    last = add_periods(cutoff, model.forecaster.horizon, frequency=model.frequency)
-    if last <= as_of:
-        raise DataError(
-            f"stored sales end on {cutoff} and {model.version} forecasts {model.forecaster.horizon} {model.frequency} "
-            f"periods: that says nothing about the days after {as_of}. Ingest newer sales, or forecast a day before "
-            f"{last}."
-        )
+    known = read_known_tables(settings.data_dir)
+    sold = panel_as_of(known, model, as_of=as_of)
+    panel = with_listed(sold, known)
+    _check_reach(model, panel, as_of=as_of)
     folder = partition_folder(settings.data_dir, as_of)
-    path = folder / FORECAST_FILE
-    totals = None if model.paths is None else ForecastTotals(panel.series, n_paths=model.paths.n_paths)
-    n_rows = _write_blocks(_forecast_blocks(model, panel, totals=totals, on_progress=on_progress), path)
-    beside = _write_beside(folder, model, totals=totals)
-    description = {
-        "model_type": _TYPE.value,
-        "model_version": model.version,
-        "family": model.family,
-        "as_of": as_of.isoformat(),
-        "cutoff": cutoff.isoformat(),
-        "horizon": model.forecaster.horizon,
-        "frequency": model.frequency.value,
-        "series": panel.n_series,
-        "unsold_series": panel.n_series - sold.n_series,
-        "rows": n_rows,
-        "sha256": sha256_of(path),
-        "paths": None if model.paths is None else {"seed": model.paths.seed, "n_paths": model.paths.n_paths},
-        "beside": beside,
-        "data_hashes": {table.name: sha256_of(_validated(settings.data_dir, table.name)) for table in HISTORY_TABLES},
-        "orchestration_run": settings.orchestration_run,
-    }
-    # Last: a partition counts once it is described.
-    write_json(folder / DESCRIPTION_FILE, description)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as made:
+        staging = Path(made)
+        totals = None if model.paths is None else ForecastTotals(panel.series, n_paths=model.paths.n_paths)
+        blocks = _forecast_blocks(model, panel, totals=totals, on_progress=on_progress)
+        n_rows = _write_blocks(blocks, staging / FORECAST_FILE)
+        beside = _write_beside(staging, model, totals=totals)
+        description = _describe(model, panel, as_of=as_of, beside=beside) | {
+            "unsold_series": panel.n_series - sold.n_series,
+            "rows": n_rows,
+            "sha256": sha256_of(staging / FORECAST_FILE),
+            "data_hashes": {SUPPLY_TERMS.name: None, **known.hashes},
+            "orchestration_run": settings.orchestration_run,
+        }
+        _publish(staging, folder, description)
+    cutoff = panel.last_observed
     logger.info("forecast as of %s: %d series, cutoff %s, %s", as_of, panel.n_series, cutoff, model.version)
     return DailyForecast(
         as_of=as_of,
@@ -170,9 +155,56 @@ def write_daily_forecast(
         version=model.version,
         n_series=panel.n_series,
         n_rows=n_rows,
-        path=path,
+        path=folder / FORECAST_FILE,
         totals_path=folder / TOTAL_FILE if beside else None,
     )
+
+
+def _check_reach(model: ServedModel, panel: DemandPanel, *, as_of: date) -> None:
+    """Refuse a forecast that says nothing about the days after its own.
+
+    Raises:
+        DataError: it does.
+    """
+    cutoff, horizon = panel.last_observed, model.forecaster.horizon
+    last = add_periods(cutoff, horizon, frequency=model.frequency)
+    if last <= as_of:
+        raise DataError(
+            f"stored sales end on {cutoff} and {model.version} forecasts {horizon} {model.frequency} periods: that "
+            f"says nothing about the days after {as_of}. Ingest newer sales, or forecast a day before {last}."
+        )
+
+
+def _describe(model: ServedModel, panel: DemandPanel, *, as_of: date, beside: dict[str, str]) -> dict[str, Any]:
+    """Return what made a forecast, and how its paths are drawn."""
+    return {
+        "model_type": _TYPE.value,
+        "model_version": model.version,
+        "family": model.family,
+        "as_of": as_of.isoformat(),
+        "cutoff": panel.last_observed.isoformat(),
+        "horizon": model.forecaster.horizon,
+        "frequency": model.frequency.value,
+        "series": panel.n_series,
+        "paths": None if model.paths is None else {"seed": model.paths.seed, "n_paths": model.paths.n_paths},
+        "beside": beside,
+    }
+
+
+def _publish(staging: Path, folder: Path, description: dict[str, Any]) -> None:
+    """Make the files in `staging` the partition; one that is there is undone first, so that no two are ever mixed."""
+    folder.mkdir(exist_ok=True)
+    # A partition counts only while it is described.
+    (folder / DESCRIPTION_FILE).unlink(missing_ok=True)
+    sync_directory(folder)
+    fresh = {path.name: path for path in staging.iterdir()}
+    for name in (FORECAST_FILE, *_BESIDE_FILES):
+        if name in fresh:
+            fresh[name].replace(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    sync_directory(folder)
+    write_json(folder / DESCRIPTION_FILE, description)
 
 
 def choose_version(models_dir: Path, *, as_of: date) -> int:
@@ -210,54 +242,6 @@ def _last_day(metadata: dict[str, Any]) -> date:
     return date.fromisoformat(metadata["cutoff"]) + timedelta(days=Frequency(metadata["frequency"]).days - 1)
 
 
-def load_panel_as_of(data_dir: Path, model: ServedModel, *, as_of: date) -> DemandPanel:
-    """Return the stored history as it was at the end of `as_of`: no later row of sales is in it.
-
-    Raises:
-        NotFoundError: nothing is validated.
-        DataError: there are no sales up to that day.
-    """
-    tables = {table.name: read_table(_validated(data_dir, table.name), table) for table in HISTORY_TABLES}
-    # A date is the first day of its period: a week that is not over yet holds sales of days to come.
-    sales = tables[SALES.name].filter(pl.col("date") <= as_of - timedelta(days=model.frequency.days - 1))
-    if sales.is_empty():
-        first = str(tables[SALES.name]["date"].min())
-        raise DataError(f"there are no sales up to {as_of}; they begin on {first}.")
-    return build_demand_panel(
-        sales,
-        tables["products"],
-        locations=tables["locations"],
-        calendar=tables["calendar"],
-        frequency=model.frequency,
-        horizon=model.forecaster.horizon,
-    )
-
-
-def with_listed(panel: DemandPanel, data_dir: Path) -> DemandPanel:
-    """Return the panel with what supply terms list for a store and nobody bought there yet.
-
-    Terms have no date, so they say nothing about an earlier day: only a panel up to the last stored sale is added to.
-    """
-    path = _validated(data_dir, SUPPLY_TERMS.name)
-    last = read_table(_validated(data_dir, SALES.name), SALES)["date"].max()
-    if not path.exists() or last != panel.last_observed:
-        return panel
-    products, locations = (read_table(_validated(data_dir, table.name), table) for table in (PRODUCTS, LOCATIONS))
-    listed = (
-        read_table(path, SUPPLY_TERMS)
-        .select("sku", "location")
-        .unique()
-        .join(products, on="sku", how="semi")
-        .join(locations.filter(pl.col("kind") == STORE), on="location", how="semi")
-        .join(panel.series, on=["sku", "location"], how="anti")
-    )
-    if listed.is_empty():
-        return panel
-    logger.info("%d listed series were never sold and are forecast by their attributes", listed.height)
-    together = join_panels(panel, unsold_series(panel, series_attributes(listed, products, locations=locations)))
-    return together.select(sorted_rows(together.series))
-
-
 def read_description(folder: Path) -> dict[str, Any]:
     """Return what a partition's description says.
 
@@ -267,10 +251,6 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     described: dict[str, Any] = read_json(folder / DESCRIPTION_FILE)
     return described
-
-
-def _validated(data_dir: Path, table: str) -> Path:
-    return data_dir / "validated" / f"{table}.parquet"
 
 
 def _forecast_blocks(
@@ -299,35 +279,21 @@ def _write_beside(folder: Path, model: ServedModel, *, totals: ForecastTotals | 
         logger.warning(
             "%s was promoted before there were sample paths: no totals are written. Promote anew.", model.version
         )
-        for table in (TOTAL_FORECAST, DEMAND_DEPENDENCE, DEMAND_COMOVEMENT):
-            (folder / f"{table.name}.parquet").unlink(missing_ok=True)
         return {}
     dependence, comovement = model.paths.dependence.to_tables(cutoff=model.training_cutoff, model_version=model.version)
-    frames = {
-        TOTAL_FILE: totals.to_table(model.version),
-        f"{DEMAND_DEPENDENCE.name}.parquet": dependence,
-        f"{DEMAND_COMOVEMENT.name}.parquet": comovement,
-    }
+    frames = dict(zip(_BESIDE_FILES, (totals.to_table(model.version), dependence, comovement), strict=True))
     for name, frame in frames.items():
         write_frame(frame, folder / name)
     return {name: sha256_of(folder / name) for name in frames}
 
 
 def _write_blocks(blocks: Iterator[pl.DataFrame], path: Path) -> int:
-    """Write blocks of one table to a parquet file, whole or not at all, and return how many rows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write blocks of one table to a parquet file, and return how many rows."""
     schema: pa.Schema = QUANTILE_FORECAST.empty().to_arrow().schema
     n_rows = 0
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for block in blocks:
-                writer.write_table(block.to_arrow().cast(schema))
-                n_rows += block.height
-        sync_file(temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for block in blocks:
+            writer.write_table(block.to_arrow().cast(schema))
+            n_rows += block.height
+    sync_file(path)
     return n_rows

@@ -21,16 +21,16 @@ from restock.forecasting.explanation.inputs import InputParts, explain_by_inputs
 from restock.forecasting.explanation.sentence import tell_forecast
 from restock.forecasting.panel import DemandPanel
 from restock.operations.daily_forecast import (
+    DESCRIPTION_FILE,
     FORECAST_FILE,
     choose_version,
     list_partitions,
-    load_panel_as_of,
     read_description,
-    with_listed,
 )
 from restock.operations.forecast import SeriesRequest, plan_panel, plan_stored
+from restock.operations.known_tables import panel_as_of, read_known_tables, with_listed, with_series
 from restock.operations.served_model import ServedModel, load_served_model
-from restock.operations.stored_history import HISTORY_TABLES, StoredHistory, hash_history, near_matches
+from restock.operations.stored_history import StoredHistory, hash_history, near_matches
 from restock.settings import Settings
 from restock.statistics.attribution import round_to_sum
 
@@ -80,7 +80,7 @@ class ExplainedForecast:
         sentence: all of it in one.
         model: what made the forecast.
         assumptions: what was assumed about the periods ahead, in words.
-        data_hash: hash of the history used.
+        data_hash: hash of the history that the forecast was made from.
         is_kept: whether it is the kept forecast of a day, and not one made for the occasion.
         input_effects: what the inputs of the boosted trees add; None where not asked for.
     """
@@ -160,8 +160,9 @@ def explain_as_of(
 ) -> ExplainedForecast:
     """Return why the forecast of a series, as known at the end of `as_of`, is what it is.
 
-    Where that day's forecast was kept (`restock forecast`), it is that one, by the version that made it. Should the
-    stored history have changed since, what that changes is a remainder of its own.
+    Where that day's forecast was kept (`restock forecast`), it is that one, by the version that made it. Should it
+    differ from what is made now, the difference is a remainder of its own: by later changes of the stored tables, or
+    unexplained where they are the same.
 
     Args:
         settings: workspace with validated data and promoted versions.
@@ -174,7 +175,8 @@ def explain_as_of(
     Raises:
         NotFoundError: nothing is validated or promoted, no version may forecast that day, the series is not known, or
             inputs are asked for and no boosted trees are in the version.
-        DataError: there are no sales up to that day, or they no longer reach the cutoff of the kept forecast.
+        DataError: there are no sales up to that day, they no longer reach the cutoff of the kept forecast, its file is
+            not the one that was kept, or the tables changed while they were read.
         HorizonError: the horizon is longer than the model gives.
         TamperedVersionError: the version is not what was promoted.
         GoldenReplayError: the version does not reproduce its golden outputs.
@@ -187,21 +189,28 @@ def explain_as_of(
         else int(described["model_version"].removeprefix("model_version_"))
     )
     model = load_served_model(settings.models_dir, ModelType.DEMAND_FORECASTING, version)
-    panel = _one_series(
-        with_listed(load_panel_as_of(settings.data_dir, model, as_of=as_of), settings.data_dir), sku, location=location
-    )
+    known = read_known_tables(settings.data_dir)
+    panel = with_listed(panel_as_of(known, model, as_of=as_of), known)
+    means = {} if folder is None or described is None else _kept_means(folder, described, sku=sku, location=location)
+    if means:
+        # Listed then and sold nowhere yet: terms, which have no date, no longer say so.
+        panel = with_series(panel, pl.DataFrame({"sku": [sku], "location": [location]}), known=known)
+    panel = _one_series(panel, sku, location=location)
     if described is not None:
         panel = _up_to(panel, date.fromisoformat(described["cutoff"]))
     planned = plan_panel(model, panel, plans=[()], horizon=horizon)
     explanation = explain_forecast(model.forecaster, planned.panel, horizon=planned.horizon)
-    if folder is not None and described is not None:
-        explanation = _as_kept(explanation, folder, is_same_history=_has_same_history(settings.data_dir, described))
+    hashes = known.hashes
+    if described is not None:
+        hashes = described["data_hashes"]
+        is_same_history = all(known.hashes.get(name) == digest for name, digest in hashes.items())
+        explanation = _as_kept(explanation, means, as_of=as_of, is_same_history=is_same_history)
     explained = _explained(
         explanation,
         model,
         assumptions=planned.assumptions[0],
-        data_hash=hash_history(settings.data_dir / "validated"),
-        is_kept=folder is not None,
+        data_hash=hash_history(hashes),
+        is_kept=described is not None,
     )
     if not n_inputs:
         return explained
@@ -284,31 +293,48 @@ def _up_to(panel: DemandPanel, cutoff: date) -> DemandPanel:
     return panel.observed_until(cutoff)
 
 
-def _has_same_history(data_dir: Path, described: Mapping[str, Any]) -> bool:
-    """Return whether the stored tables are those that a kept forecast was made from."""
-    return all(
-        sha256_of(data_dir / "validated" / f"{table.name}.parquet") == described["data_hashes"].get(table.name)
-        for table in HISTORY_TABLES
-    )
+def _kept_means(folder: Path, described: Mapping[str, Any], *, sku: str, location: str) -> dict[date, float]:
+    """Return the kept mean of every forecast period of a series, units; none where it is not in the partition.
 
-
-def _as_kept(explanation: Explanation, folder: Path, *, is_same_history: bool) -> Explanation:
-    """Return the explanation of the numbers that were kept."""
-    sku, location = explanation.series.select("sku", "location").row(0)
+    Raises:
+        DataError: the file is missing, or is not the one that was kept.
+    """
+    path = folder / FORECAST_FILE
+    remedy = f"Make it again: restock forecast --as-of {described['as_of']}."
     try:
-        rows = (
-            pl.scan_parquet(folder / FORECAST_FILE)
-            .filter(pl.col("sku") == sku, pl.col("location") == location)
-            .select("date", "mean_demand_units")
-            .unique()
-            .collect()
+        digest = sha256_of(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing. {remedy}") from error
+    if digest != described["sha256"]:
+        raise DataError(
+            f"{path} is not the file that {DESCRIPTION_FILE} describes: its SHA-256 is {digest[:12]}, expected "
+            f"{described['sha256'][:12]}. {remedy}"
         )
-    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{folder / FORECAST_FILE} can't be read. Make it again: restock forecast --as-of.") from error
-    means = dict(rows.iter_rows())
+    rows = (
+        pl.scan_parquet(path)
+        .filter(pl.col("sku") == sku, pl.col("location") == location)
+        .select("date", "mean_demand_units")
+        .unique()
+        .collect()
+    )
+    return dict(rows.iter_rows())
+
+
+def _as_kept(
+    explanation: Explanation, means: Mapping[date, float], *, as_of: date, is_same_history: bool
+) -> Explanation:
+    """Return the explanation of the numbers that were kept.
+
+    Raises:
+        NotFoundError: they are not there for all of its periods.
+    """
     if not set(explanation.dates) <= set(means):
-        raise NotFoundError(f"the forecast kept in {folder.name} has no {sku} at {location} for all of the periods.")
+        sku, location = explanation.series.select("sku", "location").row(0)
+        raise NotFoundError(
+            f"the forecast kept as of {as_of} has no {sku} at {location} for all of the {explanation.horizon} periods "
+            f"from {explanation.dates[0]} on, expected one row a period. Ask for fewer: --horizon."
+        )
     kept = np.array([[means[day] for day in explanation.dates]])
     if (np.abs(kept - explanation.mean_units) <= _SAME_SHARE * np.maximum(kept, 1)).all():
         return explanation
-    return explanation.corrected_to(kept, Remainder.RECONCILIATION if is_same_history else Remainder.LATER_CHANGES)
+    return explanation.corrected_to(kept, Remainder.UNEXPLAINED if is_same_history else Remainder.LATER_CHANGES)

@@ -25,6 +25,7 @@ from restock.operations.candidates import (
     read_candidate,
 )
 from restock.operations.promotion_gate import Rules, ServedVersion, Verdict, judge_candidate
+from restock.operations.replenishment.cost_evidence import judge_simulated_cost, read_replenishment_tables
 from restock.operations.stored_history import HISTORY_TABLES
 from restock.operations.version_files import PARAMS_FILE
 from restock.params import ModelName, Params
@@ -97,12 +98,26 @@ def gather_evidence(
         )
     candidate_backtest, baseline_backtest = read_backtest(candidate), read_backtest(baseline)
     served = _find_served(candidate, params, panel=panel, folders=(data_dir, models_dir), on_progress=on_progress)
+    rules = Rules(quantiles=params.forecasting.quantiles, promotion=params.promotion, seed=params.seed)
+    incumbent, against = baseline_backtest, "seasonal naive"
+    if served is not None and served.backtest is not None:
+        incumbent, against = served.backtest, f"version {served.version}"
     verdict = judge_candidate(
         candidate_backtest,
         is_baseline=candidate.family == BASELINE,
         baseline=baseline_backtest,
         served=served,
-        rules=Rules(quantiles=params.forecasting.quantiles, promotion=params.promotion, seed=params.seed),
+        rules=rules,
+        simulated_cost=judge_simulated_cost(
+            candidate_backtest,
+            incumbent,
+            panel,
+            read_replenishment_tables(data_dir),
+            params=params,
+            models_dir=models_dir,
+            rules=rules,
+            against=against,
+        ),
     )
     return Evidence(
         tables=tables,

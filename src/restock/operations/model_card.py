@@ -59,6 +59,51 @@ def render_model_card(metadata: dict[str, Any], metrics: dict[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def render_policy_card(metadata: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Return the card of a planner's policy as Markdown.
+
+    Args:
+        metadata: of its version.
+        metrics: what every rule cost in the judged periods.
+    """
+    first, last = metrics["windows"]
+    rows = [
+        f"| {'this policy' if rule == 'candidate' else rule} | "
+        + " | ".join(f"{values[name]:,.0f}" for name in ("cost", "holding", "shortage", "ordering", "waste"))
+        + f" | {values['fill_rate']:.1%} |"
+        for rule, values in metrics["overall"].items()
+    ]
+    sections = [
+        f"# optimization, version {metadata['version']} ({metadata['family']})",
+        f"Promoted by {metadata['promoted_by']} at {metadata['created_at_utc']}: {metadata['reason']}",
+        *_override_notice(metadata),
+        "## Intended use",
+        (
+            "Says by how much the planner multiplies the shortage cost of a group of lines (stores and warehouses, "
+            "perishable or not) when it chooses order quantities. Tuned by simulated money, not by service alone."
+        ),
+        "## How good it is",
+        (
+            f"Traded again in the past of {first} to {last}, on forecasts that did not know it, after it was tuned on "
+            "the windows before. Currency over all judged periods; the rules named `known...` and `unconstrained` "
+            "know what no one can."
+        ),
+        "| rule | cost | holding | shortage | ordering | waste | fill rate |\n|---|---:|---:|---:|---:|---:|---:|\n"
+        + "\n".join(rows),
+        "## The gate",
+        _gate_list(metadata["gate"]),
+        "## Limits",
+        (
+            "- Demand that stockouts cut off is drawn once from what the rest of the history says.\n"
+            "- Lead times of the simulated market are drawn from past deliveries, as if they did not depend on the "
+            "order.\n- A policy for other costs, suppliers or forecasts has to be tuned anew."
+        ),
+        "## Where it came from",
+        _origin_list(metadata),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
 def _override_notice(metadata: dict[str, Any]) -> list[str]:
     if metadata["override"] is None:
         return []

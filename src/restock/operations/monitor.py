@@ -34,9 +34,9 @@ from restock.operations.daily_forecast import (
     FORECAST_FILE,
     choose_version,
     list_partitions,
-    load_panel_as_of,
     read_description,
 )
+from restock.operations.known_tables import panel_as_of, read_known_tables
 from restock.operations.served_model import load_served_model
 from restock.params import Params
 from restock.settings import Settings
@@ -112,7 +112,7 @@ def monitor_forecaster(settings: Settings, params: Params, *, as_of: date) -> Mo
     """
     version = choose_version(settings.models_dir, as_of=as_of)
     model = load_served_model(settings.models_dir, _TYPE, version)
-    panel = load_panel_as_of(settings.data_dir, model, as_of=as_of)
+    panel = panel_as_of(read_known_tables(settings.data_dir), model, as_of=as_of)
     trained = min(max(panel.index_of(model.training_cutoff) + 1, 1), panel.observed_periods)
     first = as_of - timedelta(days=params.monitoring.window_periods * panel.frequency.days)
     demand = _demand(panel, first=first, max_stockout_share=params.features.max_stockout_share)

@@ -97,7 +97,13 @@ class ServedVersion:
 
 
 def judge_candidate(
-    candidate: pl.DataFrame, *, is_baseline: bool, baseline: pl.DataFrame, served: ServedVersion | None, rules: Rules
+    candidate: pl.DataFrame,
+    *,
+    is_baseline: bool,
+    baseline: pl.DataFrame,
+    served: ServedVersion | None,
+    rules: Rules,
+    simulated_cost: Condition | None = None,
 ) -> Verdict:
     """Return the gate's verdict.
 
@@ -107,15 +113,61 @@ def judge_candidate(
         baseline: the seasonal naive's back-test on the same data and windows.
         served: what is served; None for the first promotion.
         rules: what comparisons go by.
+        simulated_cost: from `compare_costs`; None where nothing could be simulated.
     """
     if is_baseline:
         first = Condition(name=BEATS_BASELINE, has_passed=None, detail="the candidate is the seasonal naive itself")
     else:
         first = compare_pinball(BEATS_BASELINE, candidate, baseline, rules=rules, against="seasonal naive")
-    cost = Condition(
-        name=SIMULATED_COST, has_passed=None, detail="the simulated replenishment cost is not available yet"
+    cost = simulated_cost or Condition(
+        name=SIMULATED_COST, has_passed=None, detail="no replenishment cost was simulated"
     )
     return Verdict(conditions=(first, _judge_against_served(candidate, served, rules=rules), cost))
+
+
+def compare_costs(
+    name: str, costs: pl.DataFrame, *, rules: Rules, against: str, must_be_lower: bool = False
+) -> Condition:
+    """Return whether the candidate's simulated cost is not above the incumbent's beyond luck, by sku in the same past.
+
+    Args:
+        name: name of the condition.
+        costs: columns sku, candidate, incumbent: currency over the simulated periods.
+        rules: confidence, resamples, seed.
+        against: what the incumbent is called.
+        must_be_lower: whether the candidate must be cheaper beyond luck, and not only not dearer.
+    """
+    if costs.is_empty() or costs["incumbent"].sum() <= 0:
+        detail = f"nothing to compare with {against}: {costs.height} skus, cost {costs['incumbent'].sum():g}"
+        return Condition(name=name, has_passed=None, detail=detail)
+    result = paired_bootstrap(
+        costs["candidate"].to_numpy(),
+        costs["incumbent"].to_numpy(),
+        clusters=costs["sku"].to_numpy(),
+        n_resamples=rules.promotion.n_resamples,
+        confidence=rules.promotion.confidence,
+        seed=rules.seed,
+    )
+    bound, word = (result.upper, "most") if must_be_lower else (result.lower, "least")
+    needed = "needs to be below 0" if must_be_lower else "must not be above 0"
+    return Condition(
+        name=name,
+        has_passed=bound < 0 if must_be_lower else bound <= 0,
+        detail=(
+            f"simulated replenishment cost {result.relative_difference:+.2%} against {against}, with "
+            f"{result.confidence:.0%} confidence at {word} {bound:+.2%} ({result.n_clusters} skus); {needed}"
+        ),
+        figures={
+            "relative_difference": result.relative_difference,
+            "lower": result.lower,
+            "upper": result.upper,
+            "confidence": result.confidence,
+            "share_better": result.share_better,
+            "n_skus": result.n_clusters,
+            "candidate_cost": round(float(costs["candidate"].sum()), 2),
+            "incumbent_cost": round(float(costs["incumbent"].sum()), 2),
+        },
+    )
 
 
 def compare_pinball(

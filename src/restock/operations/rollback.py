@@ -20,6 +20,7 @@ from restock.adapters.registry import (
 from restock.adapters.tracking import tracking_place
 from restock.errors import ConfigurationError, NotFoundError
 from restock.operations.mirror import try_mirror
+from restock.operations.replenishment.promote_policy import check_policy
 from restock.operations.served_model import load_served_model
 from restock.settings import Settings
 
@@ -81,7 +82,9 @@ def roll_back(
         if model_type is ModelType.DEMAND_FORECASTING:
             load_served_model(models_dir, model_type, target)
         else:
-            verify_version(models_dir, model_type, target)
+            folder = verify_version(models_dir, model_type, target)
+            if model_type is ModelType.OPTIMIZATION:
+                check_policy(folder)
         step_done("check")
         change = Change(
             served=target,

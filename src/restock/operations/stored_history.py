@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from restock.forecasting.unsold import join_panels, unsold_series
 from restock.schema import Table
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
 from restock.timeline import Frequency
+
+FileIdentity = tuple[int, int, int]
 
 HISTORY_TABLES: tuple[Table, ...] = (SALES, PRODUCTS, LOCATIONS, CALENDAR)
 
@@ -81,7 +83,7 @@ class HistoryIdentity:
         horizon: periods that the panel extends beyond the last observed one.
     """
 
-    files: tuple[tuple[int, int, int], ...]
+    files: tuple[FileIdentity, ...]
     frequency: Frequency
     horizon: int
 
@@ -176,14 +178,23 @@ def near_matches(name: str, known: Sequence[str]) -> tuple[str, ...]:
 
 def find_history(folder: Path, *, frequency: Frequency, horizon: int) -> HistoryIdentity | None:
     """Return which stored history lies in `folder` (data/validated), or None while a table is missing."""
-    files = []
-    for path in _paths(folder):
+    files = tuple(identity for identity in file_identities(_paths(folder)) if identity is not None)
+    if len(files) < len(HISTORY_TABLES):
+        return None
+    return HistoryIdentity(files=files, frequency=frequency, horizon=horizon)
+
+
+def file_identities(paths: Iterable[Path]) -> tuple[FileIdentity | None, ...]:
+    """Return inode, time of change (ns) and size (bytes) of files, which change with their content; None: not there."""
+    found: list[FileIdentity | None] = []
+    for path in paths:
         try:
             status = path.stat()
         except FileNotFoundError:
-            return None
-        files.append((status.st_ino, status.st_mtime_ns, status.st_size))
-    return HistoryIdentity(files=tuple(files), frequency=frequency, horizon=horizon)
+            found.append(None)
+        else:
+            found.append((status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def load_history(folder: Path, identity: HistoryIdentity) -> StoredHistory:
@@ -196,7 +207,9 @@ def load_history(folder: Path, identity: HistoryIdentity) -> StoredHistory:
     sales, products, locations, calendar = (
         read_table(path, table) for path, table in zip(_paths(folder), HISTORY_TABLES, strict=True)
     )
-    data_hash = hash_history(folder)
+    data_hash = hash_history(
+        {table.name: sha256_of(path) for path, table in zip(_paths(folder), HISTORY_TABLES, strict=True)}
+    )
     if find_history(folder, frequency=identity.frequency, horizon=identity.horizon) != identity:
         raise DataError(f"the tables in {folder.name} changed while they were read; they are read again shortly.")
     panel = build_demand_panel(
@@ -221,9 +234,16 @@ def load_history(folder: Path, identity: HistoryIdentity) -> StoredHistory:
     )
 
 
-def hash_history(folder: Path) -> str:
-    """Return the SHA-256 over the hashes of the tables in `folder`."""
-    return hashlib.sha256("".join(sha256_of(path) for path in _paths(folder)).encode()).hexdigest()
+def hash_history(table_hashes: Mapping[str, str]) -> str:
+    """Return one SHA-256 over the hashes of the history tables.
+
+    Args:
+        table_hashes: SHA-256 of each table's file, by the table's name; others are ignored.
+
+    Raises:
+        KeyError: a table's hash is missing.
+    """
+    return hashlib.sha256("".join(table_hashes[table.name] for table in HISTORY_TABLES).encode()).hexdigest()
 
 
 def _paths(folder: Path) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,8 @@ def run_tune(
     """Search the family's params, compare the best with those in force, and return and write the report.
 
     Trials are judged on windows that end before the back-test's oldest cutoff. Only then the best values and those in
-    force are back-tested on its windows, which no trial has seen, and compared by a paired bootstrap over series.
+    force are back-tested on its windows, which no trial has seen, and compared by a paired bootstrap over series. The
+    promotion gate judges on the same windows: what is applied was chosen on them, if only between two.
 
     Args:
         family: a family with a search space.
@@ -83,12 +85,14 @@ def run_tune(
         on_trial: called with (done, wanted).
 
     Raises:
-        ConfigurationError: the family has nothing to search, no trial was finished, or experiments are asked for where
-            DVC can't keep any.
+        ConfigurationError: the family has nothing to search, no trial was finished, a loss is no finite number,
+            experiments are asked for where DVC can't keep any, or both applying and experiments are.
         ConflictError: another search of the family runs in the workspace.
         NotFoundError: the features are missing.
         InsufficientHistoryError: the history can't hold both the back-test and the windows before it.
     """
+    if is_applied and n_queued:
+        raise ConfigurationError("--apply changes the params that queued experiments start from. Give one of the two.")
     space = SEARCH_SPACES[require_space(family)]
     if n_queued:
         require_experiments(settings.root)
@@ -96,8 +100,8 @@ def run_tune(
     histories = _read_histories(settings, params)
     in_force = {name: getattr(getattr(params.families, family), name) for name in space}
     key = study_key(family, params, data_hashes=read_json(settings.data_dir / "features" / DATA_HASHES_FILE))
-    file = settings.data_dir / "tuning" / f"{family}.db"
-    with open_study(file, name=f"{family}-{key}", seed=params.seed) as study:
+    file = settings.data_dir / "reports" / "tuning" / f"{family}.json"
+    with open_study(_study_file(settings, family), name=f"{family}-{key}", seed=params.seed) as study:
         tracking = SearchTracking.begin(
             settings,
             experiment=MODEL_TYPE,
@@ -105,33 +109,45 @@ def run_tune(
             identity=study.identity,
             params=_shared_recipe(family, params),
         )
-
-        def tell(trial: Trial, done: int) -> None:
-            tracking.log([trial])
-            if on_trial is not None:
-                on_trial(done, n_trials)
-
         study.search(
             space,
             in_force=in_force,
             objective=_judge(family, params, histories),
             n_trials=n_trials,
             timeout_seconds=timeout_seconds,
-            on_trial=tell,
+            on_trial=_teller(tracking, n_trials=n_trials, on_trial=on_trial),
         )
         trials = study.trials()
-    report = _report(family, params, histories, trials=trials, in_force=in_force) | {"study": key}
-    changes = _changes(family, report["best"], in_force=in_force)
-    report["is_applied"] = is_applied and report["outer"]["upper"] < 0
-    if report["is_applied"]:
-        set_param_values(settings.params_file, changes)
-    names = {f"{family}-{key}-{trial.number}": trial for trial in _best_first(trials)}
-    report["queued"] = _queue(family, settings, names, in_force=in_force, n_queued=n_queued)
-    report["seconds"] = round(time.monotonic() - begun, 3)
-    write_json(settings.data_dir / "reports" / "tuning" / f"{family}.json", report)
+    report = _report(family, params, histories, trials=trials, in_force=in_force)
+    report |= {"study": key, "is_applied": False, "queued": [], "seconds": round(time.monotonic() - begun, 3)}
+    # What was found is kept before anything is done with it, which may fail.
+    write_json(file, report)
     tracking.log(trials)
     tracking.end({name: report["outer"][name] for name in _OUTCOMES})
+    if is_applied and report["outer"]["upper"] < 0:
+        set_param_values(settings.params_file, _changes(family, report["best"], in_force=in_force))
+        report["is_applied"] = True
+    names = {f"{family}-{key}-{trial.number}": trial for trial in _best_first(trials)}
+    report["queued"] = _queue(family, settings, names, in_force=in_force, n_queued=n_queued)
+    write_json(file, report)
     return report
+
+
+def _study_file(settings: Settings, family: FamilyName) -> Path:
+    return settings.data_dir / "tuning" / f"{family}.db"
+
+
+def _teller(
+    tracking: SearchTracking, *, n_trials: int, on_trial: Callable[[int, int], None] | None
+) -> Callable[[Trial, int], None]:
+    """Return what is called with each trial that ended and how many there are now."""
+
+    def tell(trial: Trial, done: int) -> None:
+        tracking.log([trial])
+        if on_trial is not None:
+            on_trial(done, n_trials)
+
+    return tell
 
 
 def _best_first(trials: Sequence[Trial]) -> list[Trial]:

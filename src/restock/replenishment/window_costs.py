@@ -160,7 +160,8 @@ def least_quantity_costing_less(
         found: NDArray[np.bool_] = (window_outcome(windows, quantities, costs).cost < limit) | (quantities >= most)
         return found
 
-    return _least_steps(is_enough, windows, step=step)
+    # Where an order costs much and waiting little, it pays to let many wait: look well below any shortfall.
+    return _least_steps(is_enough, windows, step=step, spans_below=4)
 
 
 def _cost_of_more(windows: OrderWindows, quantities: Quantities, costs: WindowCosts, *, step: Quantities) -> Quantities:
@@ -201,12 +202,17 @@ def _sum_paths(values: NDArray[np.float32]) -> Quantities:
 
 
 def _least_steps(
-    is_enough: Callable[[Quantities], NDArray[np.bool_]], windows: OrderWindows, *, step: Quantities
+    is_enough: Callable[[Quantities], NDArray[np.bool_]],
+    windows: OrderWindows,
+    *,
+    step: Quantities,
+    spans_below: int = 0,
 ) -> Quantities:
     """Return the least multiple of a step that is enough, where more always is; the largest shortfall always is."""
     finite = np.where(np.isfinite(windows.shortfalls), windows.shortfalls, -np.inf)
     high = np.ceil(finite.max(axis=(0, 2)) / step).astype(np.int64)
     low = np.floor(windows.shortfalls.min(axis=(0, 2)) / step).astype(np.int64) - 1
+    low -= spans_below * (high - low + 1)
     # low is not looked at: it stands for less than any stock.
     while (high - low > 1).any():
         middle = (low + high) // 2

@@ -61,6 +61,13 @@ def test_set_param_values_are_read_back_as_the_numbers_that_they_are(tmp_path_fa
     assert type(found) is type(value)
 
 
+def test_set_param_values_keeps_the_line_ends_of_the_file(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_bytes(b"a:\r\n  b: 1  # one\r\n  c: x\r\nd: 2\r\n")
+    set_param_values(file, {"a.b": 10, "d": 3})
+    assert file.read_bytes() == b"a:\r\n  b: 10  # one\r\n  c: x\r\nd: 3\r\n"
+
+
 @pytest.mark.parametrize("key", ["families.xgboost.depth", "families.prophet.max_depth", "families.xgboost", "seed.x"])
 def test_set_param_values_unknown_key_changes_nothing(file, key):
     before = file.read_bytes()

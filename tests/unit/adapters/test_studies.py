@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from restock.adapters.studies import TrialStopped, open_study
-from restock.errors import ConflictError
+from restock.errors import ConfigurationError, ConflictError
 from restock.forecasting.search_space import Dimension
 
 SPACE = {
@@ -172,3 +172,16 @@ def test_search_killed_in_its_first_trial_tries_what_is_in_force_again(file):
     trials = search(file, n_trials=2)
     assert trials[0].values == IN_FORCE
     assert len(trials) == 2
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_search_a_loss_that_is_no_finite_number_is_an_error_and_the_search_can_go_on(file, loss, is_reported):
+    def diverge(values, report):
+        if values != IN_FORCE and is_reported:
+            report(loss)
+        return bowl(values, report) if values == IN_FORCE else loss
+
+    with pytest.raises(ConfigurationError, match=f"finite number, got {loss} for depth="):
+        search(file, n_trials=8, objective=diverge)
+    assert len(search(file, n_trials=8)) == 8

@@ -7,7 +7,7 @@ import pytest
 from restock.adapters.provenance import Provenance
 from restock.adapters.studies import Trial
 from restock.adapters.tracking import NAME_TAG, PARENT_TAG, TrackingPlace, connect
-from restock.adapters.tracking_search import PRUNED_TAG, close_search, log_trials, open_search
+from restock.adapters.tracking_search import PRUNED_TAG, close_search, find_logged, log_trials, open_search
 
 EXPERIMENT = "demand_forecasting"
 PROVENANCE = Provenance(git_commit="c0ffee", has_local_changes=False, dvc_lock_sha256=None, library_versions={"a": "1"})
@@ -45,7 +45,7 @@ def children_of(search):
 def test_search_is_a_run_with_a_child_a_trial(place):
     search = begin(place, "one")
     log_trials(search, TRIALS[:1])
-    log_trials(search, TRIALS)
+    log_trials(search, TRIALS[1:])
     close_search(search, metrics={"pinball_best": 1.8})
     with connect(place) as client:
         parent = client.get_run(search.run_id)
@@ -74,7 +74,8 @@ def test_search_that_goes_on_finds_its_run_and_another_does_not(place):
     first = begin(place, "same")
     log_trials(first, TRIALS[:1])
     again = begin(place, "same")
-    log_trials(again, TRIALS)
+    assert find_logged(again) == {0}
+    log_trials(again, TRIALS[1:])
     assert again.run_id == first.run_id != begin(place, "other").run_id
     assert set(children_of(again)) == {"trial 0", "trial 2"}
 
@@ -84,6 +85,7 @@ def test_trial_that_was_half_logged_is_logged_anew(place):
     with connect(place) as client:
         experiment_id = client.get_experiment_by_name(EXPERIMENT).experiment_id
         half = client.create_run(experiment_id, tags={PARENT_TAG: search.run_id, NAME_TAG: "trial 0"}).info.run_id
+    assert find_logged(search) == set()
     log_trials(search, TRIALS)
     children = children_of(search)
     assert set(children) == {"trial 0", "trial 2"}

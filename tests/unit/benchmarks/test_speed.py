@@ -13,6 +13,7 @@ from restock.benchmarks import ledger_posting
 from restock.benchmarks.feature_speed import as_long_sales, measure_feature_speed, peer_features
 from restock.benchmarks.growth import measure_growth, repeat_series
 from restock.benchmarks.ledger_posting import measure_posting
+from restock.benchmarks.planning_speed import measure_planning
 from restock.benchmarks.policy_speed import measure_policy_speed
 from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
 from restock.benchmarks.results_page import read_results, render_page
@@ -104,6 +105,16 @@ def test_render_page_shows_policies_of_the_lost_sales_benchmark():
     assert "| lead time 4 penalty 9 above optimum pct | 6.3600 | 0.0100 |" in page
     assert "runs: 600" in page
     assert "parameters" not in page
+
+
+def test_measure_planning_times_orders_curves_and_a_budget_kept_exactly():
+    found = measure_planning(n_lines=120, n_paths=20, horizon=14, n_threads=1)
+    assert found["seconds"] == pytest.approx(
+        found["plan_seconds"] + found["curve_seconds"] + found["budget_seconds"], abs=0.02
+    )
+    assert found["gap"] <= 1e-6
+    page = render_page({"machine": {}, "versions": {}, "planning": found}, [], measured_on=date(2024, 1, 2))
+    assert "plan of 120 lines x 20 paths x 14 periods, lost sales: orders" in page
 
 
 def test_render_page_shows_policies_beside_stockpyl():

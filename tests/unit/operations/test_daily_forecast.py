@@ -1,11 +1,12 @@
 from datetime import date, timedelta
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
 import pytest
 
 from restock.adapters.registry import Action, Change, set_current, write_version
-from restock.adapters.storage import write_json, write_table
+from restock.adapters.storage import checksums_of, read_table, sha256_of, write_json, write_table
 from restock.errors import NotFoundError
 from restock.forecasting.cold_start import fit_cold_start
 from restock.forecasting.dependence import SHARED, DemandDependence
@@ -13,10 +14,11 @@ from restock.forecasting.families.ensemble import EnsembleForecaster, SegmentWei
 from restock.forecasting.families.statistical import fit_statistical
 from restock.forecasting.panel import build_demand_panel
 from restock.forecasting.segments import fit_segment_rule
-from restock.operations import daily_forecast
+from restock.operations import daily_forecast, explain_forecast
 from restock.operations.daily_forecast import (
     FORECAST_FILE,
     choose_version,
+    list_partitions,
     partition_folder,
     read_description,
     write_daily_forecast,
@@ -175,6 +177,7 @@ def serve_with_cold_start(monkeypatch, data_dir, params, *, has_paths=True):
     )
     monkeypatch.setattr(daily_forecast, "choose_version", lambda *_args, **_kwargs: 1)
     monkeypatch.setattr(daily_forecast, "load_served_model", lambda *_args: served)
+    return served
 
 
 @pytest.mark.parametrize(("back", "n_unsold"), [(0, 3), (5, 0)], ids=["latest day", "an earlier day"])
@@ -248,3 +251,57 @@ def test_write_daily_forecast_of_a_version_from_before_there_were_paths_has_no_t
     folder = partition_folder(data_dir, LAST_DAY)
     assert sorted(path.name for path in folder.iterdir()) == ["forecast.json", "quantile_forecast.parquet"]
     assert read_description(folder)["paths"] is None
+
+
+def test_write_daily_forecast_that_stops_half_way_leaves_no_partition_of_two_makings(
+    tmp_path, monkeypatch, small_params
+):
+    data_dir = tmp_path / "data"
+    validate_tables(data_dir)
+    serve_with_cold_start(monkeypatch, data_dir, small_params())
+    settings = Settings(workspace=tmp_path)
+    write_daily_forecast(settings, as_of=LAST_DAY)
+    monkeypatch.setattr(daily_forecast, "write_json", Mock(side_effect=OSError("no space left")))
+    with pytest.raises(OSError, match="no space left"):
+        write_daily_forecast(settings, as_of=LAST_DAY)
+    assert list_partitions(data_dir) == {}
+
+
+def test_write_daily_forecast_that_fails_to_forecast_leaves_the_day_as_it_was(tmp_path, monkeypatch, small_params):
+    data_dir = tmp_path / "data"
+    validate_tables(data_dir)
+    serve_with_cold_start(monkeypatch, data_dir, small_params())
+    settings = Settings(workspace=tmp_path)
+    write_daily_forecast(settings, as_of=LAST_DAY)
+    before = checksums_of(data_dir / "forecasts")
+    monkeypatch.setattr(daily_forecast, "write_frame", Mock(side_effect=OSError("no space left")))
+    with pytest.raises(OSError, match="no space left"):
+        write_daily_forecast(settings, as_of=LAST_DAY)
+    assert checksums_of(data_dir / "forecasts") == before
+
+
+def test_write_daily_forecast_names_the_supply_terms_it_read(tmp_path, monkeypatch, small_params):
+    data_dir = tmp_path / "data"
+    validate_tables(data_dir)
+    serve_with_cold_start(monkeypatch, data_dir, small_params())
+    write_daily_forecast(Settings(workspace=tmp_path), as_of=LAST_DAY)
+    hashes = read_description(partition_folder(data_dir, LAST_DAY))["data_hashes"]
+    assert hashes["supply_terms"] == sha256_of(data_dir / "validated" / "supply_terms.parquet")
+
+
+def test_explain_as_of_a_listed_series_of_a_kept_day_is_there_after_newer_sales_came(
+    tmp_path, monkeypatch, small_params
+):
+    data_dir = tmp_path / "data"
+    validate_tables(data_dir)
+    served = serve_with_cold_start(monkeypatch, data_dir, small_params())
+    monkeypatch.setattr(explain_forecast, "load_served_model", lambda *_args: served)
+    settings = Settings(workspace=tmp_path)
+    write_daily_forecast(settings, as_of=LAST_DAY)
+    before = explain_forecast.explain_as_of(settings, sku="NEW", location="S1", as_of=LAST_DAY)
+    path = data_dir / "validated" / "sales.parquet"
+    sales = read_table(path, SALES)
+    newer = sales.filter(pl.col("date") == LAST_DAY).with_columns(pl.col("date") + timedelta(days=1))
+    write_table(pl.concat([sales, newer]), SALES, path)
+    after = explain_forecast.explain_as_of(settings, sku="NEW", location="S1", as_of=LAST_DAY)
+    np.testing.assert_array_equal(after.mean_units, before.mean_units)

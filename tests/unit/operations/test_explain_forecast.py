@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
+from restock.adapters.storage import read_table, sha256_of, write_json, write_table
 from restock.errors import DataError, HorizonError, NotFoundError
 from restock.forecasting.explanation.drivers import Driver, Remainder
-from restock.operations.daily_forecast import FORECAST_FILE, partition_folder, write_daily_forecast
+from restock.operations import known_tables
+from restock.operations.daily_forecast import (
+    DESCRIPTION_FILE,
+    FORECAST_FILE,
+    partition_folder,
+    read_description,
+    write_daily_forecast,
+)
 from restock.operations.explain_forecast import explain_as_of, explain_stored
 from restock.operations.forecast import SeriesRequest, forecast_stored
 from restock.operations.planned_periods import PlanError, PlannedPeriod
 from restock.operations.served_model import load_served_model
 from restock.operations.stored_history import UnknownSeriesError, find_history, load_history
 from restock.settings import Settings
+from restock.tables import SALES, SUPPLY_TERMS
 from tests.serving.running import FIRST, HORIZON, SKUS, STORES, promote_version, serve_version, write_history
 
 TYPE = "demand_forecasting"
@@ -112,18 +122,63 @@ def test_explain_as_of_a_kept_day_explains_the_numbers_that_were_kept(kept):
     assert not set(Remainder) & set(explained.part_units)
 
 
-def scale_kept(settings, factor):
-    path = partition_folder(settings.data_dir, LAST) / FORECAST_FILE
+def scale_kept(settings, factor, *, is_described=True):
+    """Scale the kept means, as another version of the program would have; not described: as tampering would."""
+    folder = partition_folder(settings.data_dir, LAST)
+    path = folder / FORECAST_FILE
     pl.read_parquet(path).with_columns(pl.col("mean_demand_units") * factor).write_parquet(path)
+    if is_described:
+        write_json(folder / DESCRIPTION_FILE, read_description(folder) | {"sha256": sha256_of(path)})
 
 
-def test_explain_as_of_names_what_was_changed_after_the_model(kept):
+def test_explain_as_of_names_no_reason_for_a_difference_that_has_none(kept):
     before = explain_as_of(kept, sku=SKUS[0], location=STORES[0], as_of=LAST)
     scale_kept(kept, 1.5)
     after = explain_as_of(kept, sku=SKUS[0], location=STORES[0], as_of=LAST)
-    np.testing.assert_allclose(after.part_units[Remainder.RECONCILIATION], before.mean_units / 2, atol=2e-4)
+    np.testing.assert_allclose(after.part_units[Remainder.UNEXPLAINED], before.mean_units / 2, atol=2e-4)
     assert after.totals()[Driver.LEVEL] == pytest.approx(before.totals()[Driver.LEVEL], abs=2e-3)
-    assert "so that totals add up" in after.sentence
+    assert "for no known reason" in after.sentence
+
+
+def test_explain_as_of_a_kept_file_that_is_not_the_described_one_is_refused(kept):
+    scale_kept(kept, 1.5, is_described=False)
+    with pytest.raises(DataError, match=r"is not the file that forecast\.json describes.* Make it again"):
+        explain_as_of(kept, sku=SKUS[0], location=STORES[0], as_of=LAST)
+
+
+def test_explain_as_of_changed_supply_terms_are_a_later_change(kept):
+    terms = pl.DataFrame(
+        {"sku": [SKUS[0]], "location": [STORES[0]], "supplier": ["S"], "unit_cost": [1.0], "quoted_lead_time_days": [3]}
+    )
+    write_table(SUPPLY_TERMS.conform(terms), SUPPLY_TERMS, kept.data_dir / "validated" / "supply_terms.parquet")
+    scale_kept(kept, 1.5)
+    explained = explain_as_of(kept, sku=SKUS[0], location=STORES[0], as_of=LAST)
+    assert Remainder.LATER_CHANGES in explained.part_units
+    assert Remainder.UNEXPLAINED not in explained.part_units
+
+
+def test_explain_as_of_a_kept_day_gives_the_data_hash_of_its_making(kept):
+    before = explain_as_of(kept, sku=SKUS[0], location=STORES[0], as_of=LAST)
+    path = kept.data_dir / "validated" / "sales.parquet"
+    pl.read_parquet(path).with_columns(pl.col("units_sold") * 2).write_parquet(path)
+    after = explain_as_of(kept, sku=SKUS[0], location=STORES[0], as_of=LAST)
+    assert after.data_hash == before.data_hash
+
+
+def test_explain_as_of_tables_that_change_while_they_are_read_are_refused(workspace, tmp_path, monkeypatch):
+    shutil.copytree(workspace, tmp_path / "copy")
+    settings = Settings(workspace=tmp_path / "copy")
+    path = settings.data_dir / "validated" / "sales.parquet"
+
+    def read_while_replaced(file, table):
+        frame = read_table(file, table)
+        if table is SALES:
+            write_table(frame.with_columns(pl.col("units_sold") * 2), SALES, path)
+        return frame
+
+    monkeypatch.setattr(known_tables, "read_table", read_while_replaced)
+    with pytest.raises(DataError, match="changed while they were read"):
+        explain_as_of(settings, sku=SKUS[0], location=STORES[0], as_of=LAST)
 
 
 def test_explain_as_of_names_what_later_changes_of_the_history_do(kept):

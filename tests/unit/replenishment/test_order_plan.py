@@ -7,11 +7,14 @@ import pytest
 
 from restock.errors import HorizonError
 from restock.replenishment.feasible_orders import Binding, window_costs
+from restock.replenishment.lost_sales import poisson_case
+from restock.replenishment.lost_sales_policies import projected_stockout
 from restock.replenishment.newsvendor import poisson_newsvendor
 from restock.replenishment.order_lines import Objective, OpenOrders, OrderLines, holding_cost_per_period, order_terms
 from restock.replenishment.order_plan import plan_orders
+from restock.replenishment.order_up_to import poisson_order_up_to_rule
 from restock.replenishment.order_windows import project_windows
-from restock.replenishment.simulate import UnmetDemand
+from restock.replenishment.simulate import OrderUpTo, StockTerms, UnmetDemand, simulate_stock
 from restock.replenishment.window_costs import window_outcome
 from tests.followed_stock import follow
 
@@ -251,3 +254,64 @@ def test_order_terms_out_of_bounds_are_refused():
 def test_holding_cost_counts_the_price_of_money():
     found = holding_cost_per_period(np.array([100.0]), yearly_price_of_money=0.365, periods_per_year=365)
     assert found[0] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("mean", "lead", "fixed", "shortage"), [(6, 2, 50, 4), (2, 2, 50, 20), (20, 2, 10, 20)])
+def test_levels_with_a_cost_per_order_are_near_the_exact_ones(mean, lead, fixed, shortage):
+    rng = np.random.default_rng(0)
+    lines = OrderLines(
+        demand_paths=rng.poisson(mean, (1, 2_000, 20)).astype(np.float32),
+        on_hand=np.zeros(1),
+        backorders=np.zeros(1),
+        lead_times=np.full((1, 2_000), lead),
+        review_periods=np.ones(1, dtype=int),
+        unmet=UnmetDemand.BACKORDERED,
+        season_periods=10,
+    )
+    terms = order_terms(1, holding_cost=1.0, shortage_cost=shortage, fixed_order_cost=fixed)
+    plan = plan_orders(lines, terms, most_covered_reviews=20)
+    exact = poisson_order_up_to_rule(
+        fixed_order_cost=fixed, holding_cost=1, shortage_cost=shortage, demand_mean=mean, lead_time_periods=lead
+    )
+    demand = rng.poisson(mean, (1, 100, 600)).astype(float)
+
+    def cost(reorder_point, level):
+        one = np.ones(1)
+        found = simulate_stock(
+            OrderUpTo(reorder_point=reorder_point * one, order_up_to_level=level * one),
+            StockTerms(
+                holding_cost=one, shortage_cost=shortage * one, fixed_order_cost=fixed * one,
+                review_periods=np.ones(1, dtype=int), minimum_order_quantity=0 * one, order_multiple=one,
+            ),
+            demand=demand, lead_times=np.full(demand.shape, lead), on_hand=level * one,
+            unmet=UnmetDemand.BACKORDERED, warm_up_periods=50,
+        )  # fmt: skip
+        return found.total_cost.mean()
+
+    ours = cost(plan.reorder_point[0], plan.order_up_to_level[0])
+    assert ours <= 1.015 * cost(exact.reorder_point, exact.order_up_to_level)
+
+
+def test_orders_of_lost_sales_are_the_projected_stockout_policys():
+    rng = np.random.default_rng(2)
+    case = poisson_case(5.0, lead_time_periods=4, holding_cost=1.0, shortage_cost=9.0)
+    states = np.array([[3, 5, 5, 4], [0, 9, 0, 7], [12, 0, 0, 0], [6, 6, 6, 6]])
+    n_paths = 20_000
+    due = [(row, float(units), period) for row, state in enumerate(states) for period, units in enumerate(state)]
+    lines = OrderLines(
+        demand_paths=rng.poisson(5.0, (4, n_paths, 5)).astype(np.float32),
+        on_hand=np.zeros(4),
+        backorders=np.zeros(4),
+        lead_times=np.full((4, n_paths), 4),
+        review_periods=np.ones(4, dtype=int),
+        open_orders=OpenOrders(
+            series=np.array([row for row, _, _ in due]),
+            units=np.array([units for _, units, _ in due]),
+            arrival_periods=np.array([[period] * n_paths for _, _, period in due]),
+        ),
+    )
+    plan = plan_orders(lines, order_terms(4, holding_cost=1.0, shortage_cost=9.0, stockout_limit_factor=1.7))
+    expected = projected_stockout(case, 0.17)(states)
+    # Sampled chances of 0.17 are within 0.01: at most a unit to either side.
+    assert (np.abs(plan.order_quantity - expected) <= 1).all()
+    assert (plan.order_quantity == expected).sum() >= 3

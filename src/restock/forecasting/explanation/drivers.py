@@ -27,6 +27,7 @@ class Remainder(StrEnum):
     COLD_START = "cold_start"
     RECONCILIATION = "reconciliation"
     LATER_CHANGES = "later_changes"
+    UNEXPLAINED = "unexplained"
 
 
 # Exact names first, then beginnings: "lag_" is every lag. Each input has one driver, and one without any is an error.

@@ -24,6 +24,7 @@ _WORDS: dict[Driver | Remainder, str] = {
     Remainder.COLD_START: "by what the product shares with others",
     Remainder.RECONCILIATION: "so that totals add up",
     Remainder.LATER_CHANGES: "because the stored history has changed since",
+    Remainder.UNEXPLAINED: "for no known reason",
 }
 
 

@@ -6,8 +6,9 @@ alone: demand, lead times and the stock at the start are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,7 @@ from restock.operations.replenishment.replay import sum_into_warehouses
 from restock.operations.replenishment.simulation import Simulation
 from restock.replenishment.policy_tuning import Attempt, LineGroup, line_multiples, tune_policy
 from restock.replenishment.walk_forward import OrderRule, Situation, Trading
+from restock.timeline import add_periods
 
 Quantities = NDArray[np.float64]
 
@@ -43,6 +45,7 @@ class Judgement:
         attempts: of tuning.
         costs: columns rule, sku, holding, shortage, ordering, waste (currency), lost_units, demand_units, on_hand_value
             (currency, mean): every rule over the judged periods.
+        first_judged: first period that counts.
         n_periods: how many periods were judged.
         tuned_on_judged: whether there were too few windows to keep tuning and judging apart.
     """
@@ -50,6 +53,7 @@ class Judgement:
     multiples: dict[LineGroup, float]
     attempts: list[Attempt]
     costs: pl.DataFrame
+    first_judged: date
     n_periods: int
     tuned_on_judged: bool
 
@@ -89,9 +93,24 @@ def judge_rules(simulation: Simulation, *, on_progress: Callable[[int, int], Non
         multiples=multiples,
         attempts=attempts,
         costs=pl.concat(frames),
+        first_judged=add_periods(
+            late.replay.first, warm_up_of(late), frequency=simulation.params.forecasting.frequency
+        ),
         n_periods=late.market.demand.shape[1] - warm_up_of(late),
         tuned_on_judged=not is_apart,
     )
+
+
+def cost_of_policy(simulation: Simulation, multiples: Mapping[LineGroup, float]) -> pl.DataFrame:
+    """Return what the planner costs under a policy in the judged periods, columns as of `Judgement.costs`.
+
+    Args:
+        simulation: all windows.
+        multiples: of the shortage cost, by group.
+    """
+    _, late, _ = _spans(simulation)
+    traded = late.run(late.planner(line_multiples(late.groups, multiples)))
+    return costs_by_sku(late, traded, rule=PLANNER)
 
 
 def warm_up_of(simulation: Simulation) -> int:
@@ -134,6 +153,19 @@ def summarise_costs(costs: pl.DataFrame) -> dict[str, dict[str, float]]:
             "on_hand_value": round(row["on_hand_value"], 2),
         }
     return found
+
+
+def cost_gap(rules: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return where the planner's cost beyond a planner that knows everything comes from, currency.
+
+    Args:
+        rules: of `summarise_costs`.
+    """
+    chain = (PLANNER, KNOWN_DEMAND, KNOWN_DEMAND_AND_LEAD_TIME, UNCONSTRAINED)
+    steps = ("forecast_error", "lead_times", "minimums_and_multiples")
+    costs = [rules[name]["cost"] for name in chain]
+    found = {step: round(before - after, 2) for step, before, after in zip(steps, costs[:-1], costs[1:], strict=True)}
+    return found | {"known_everything": costs[-1]}
 
 
 def _spans(simulation: Simulation) -> tuple[Simulation, Simulation, bool]:

@@ -139,7 +139,7 @@ def _plan_rows(
     curves = order_cost_curves(order_lines, own_terms, plan, objective=objective, n_threads=_N_THREADS)
     shared = share_constraints(curves, limits=limits, suppliers=suppliers, time_limit_seconds=params.time_limit_seconds)
     bindings = tuple(
-        own if by_all is Binding.NONE else by_all.value
+        own if by_all == Binding.NONE else str(by_all)
         for own, by_all in zip(planned.bindings, shared.binding, strict=True)
     )
     return replace(planned, order_quantity=shared.order_quantity, bindings=bindings, shared=shared)

@@ -21,15 +21,10 @@ from restock.adapters.storage import read_table, write_frame
 from restock.errors import DataError, NotFoundError
 from restock.forecasting.dependence import describe_series
 from restock.forecasting.panel import SERIES_COLUMNS
-from restock.operations.daily_forecast import (
-    FORECAST_FILE,
-    load_panel_as_of,
-    partition_folder,
-    read_description,
-    with_listed,
-)
+from restock.operations.daily_forecast import FORECAST_FILE, partition_folder, read_description
+from restock.operations.known_tables import panel_as_of, read_known_tables, with_listed
 from restock.operations.path_recipe import PathRecipe, read_path_recipe
-from restock.operations.replenishment.lead_times import draw_deliveries, draw_open_orders
+from restock.operations.replenishment.lead_times import draw_deliveries, draw_open_orders, learn_lead_times
 from restock.operations.replenishment.lines import LINE_TABLES, build_lines
 from restock.operations.replenishment.replay import is_warehouse, line_segments, sum_into_warehouses
 from restock.operations.replenishment.simulation import line_classes
@@ -99,13 +94,10 @@ def gather_inputs(data_dir: Path, models_dir: Path, *, params: Params, as_of: da
         raise DataError(f"nothing can be planned as of {as_of}: {skipped['reason'][0]}")
     lines = _with_sources(kept)
     paths = draw_demand_paths(data_dir, lines, recipe=model.paths, as_of=as_of, frequency=model.frequency)
+    orders = tables[PURCHASE_ORDERS.name]
+    learned = learn_lead_times(orders, cutoff=as_of)
     deliveries = draw_deliveries(
-        lines,
-        tables[PURCHASE_ORDERS.name],
-        cutoff=as_of,
-        frequency=model.frequency,
-        n_draws=model.paths.n_paths,
-        seed=params.seed,
+        lines, learned, frequency=model.frequency, n_draws=model.paths.n_paths, seed=params.seed
     )
     return PlanInputs(
         as_of=as_of,
@@ -114,7 +106,13 @@ def gather_inputs(data_dir: Path, models_dir: Path, *, params: Params, as_of: da
         demand_paths=paths,
         lead_times=deliveries.lead_times,
         open_orders=draw_open_orders(
-            lines, tables[PURCHASE_ORDERS.name], deliveries, as_of=as_of, frequency=model.frequency
+            lines,
+            orders,
+            learned,
+            deliveries=deliveries,
+            as_of=as_of,
+            frequency=model.frequency,
+            seed=params.seed,
         ),
         frequency=model.frequency,
         forecast={name: described[name] for name in ("model_version", "family", "cutoff", "sha256", "data_hashes")},
@@ -131,7 +129,7 @@ def write_inputs(inputs: PlanInputs, folder: Path) -> None:
         pl.DataFrame(
             {
                 "line": opened.series.astype(np.int64),
-                "units": opened.units.astype(np.float64),
+                "units": opened.units.astype(np.float32),
                 "arrival_periods": opened.arrival_periods.astype(np.int16),
             }
         ),
@@ -192,7 +190,7 @@ def read_inputs(
         lead_times=lead_times,
         open_orders=OpenOrders(
             series=opened["line"].to_numpy(),
-            units=opened["units"].to_numpy(),
+            units=opened["units"].to_numpy().astype(np.float64).reshape(-1, n_paths),
             arrival_periods=opened["arrival_periods"].to_numpy().astype(np.int64).reshape(-1, n_paths),
         ),
         frequency=frequency,
@@ -273,7 +271,8 @@ def _with_series(lines: pl.DataFrame, data_dir: Path, model: ServedModel, *, as_
     """Return lines with the columns of their series, and its segment; null where none is forecast."""
     if model.paths is None:
         raise DataError(f"{model.version} was promoted before there were sample paths. Promote anew.")
-    panel = with_listed(load_panel_as_of(data_dir, model, as_of=as_of), data_dir)
+    known = read_known_tables(data_dir)
+    panel = with_listed(panel_as_of(known, model, as_of=as_of), known)
     series = panel.series.with_columns(
         segment=pl.Series(model.paths.dependence.rule.assign(panel)), is_forecast=pl.lit(value=True)
     )

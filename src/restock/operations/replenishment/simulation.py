@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from restock.forecasting.panel import DemandPanel
-from restock.operations.replenishment.lead_times import draw_deliveries
+from restock.operations.replenishment.lead_times import draw_deliveries, learn_lead_times
 from restock.operations.replenishment.lines import build_lines, trading_terms
 from restock.operations.replenishment.replay import Replay, is_warehouse, replay_backtest
 from restock.params import Params, ReplenishmentParams, ServiceTargets
@@ -25,6 +25,7 @@ from restock.replenishment.policy_tuning import group_lines
 from restock.replenishment.simulate import UnmetDemand
 from restock.replenishment.walk_forward import Market, OrderRule, Trading, TradingTerms, trade
 from restock.tables import PURCHASE_ORDERS, SUPPLY_TERMS
+from restock.timeline import add_periods
 
 Quantities = NDArray[np.float64]
 
@@ -101,6 +102,7 @@ class Simulation:
             self,
             replay=replace(
                 self.replay,
+                first=add_periods(self.replay.first, begin, frequency=self.params.forecasting.frequency),
                 demand=self.replay.demand[:, periods],
                 forecast_from=starts[first_window : last_window + 1] - begin,
                 **{
@@ -148,11 +150,15 @@ def build_simulation(
     n_paths = params.replenishment.simulated_paths
     orders = tables[PURCHASE_ORDERS.name]
     cutoffs = sorted(set(backtest["cutoff"].to_list()))
-    real = draw_deliveries(
-        lines, orders, cutoff=panel.last_observed, frequency=panel.frequency, n_draws=n_periods, seed=params.seed + 1
-    )
-    expected = draw_deliveries(
-        lines, orders, cutoff=cutoffs[0], frequency=panel.frequency, n_draws=n_paths, seed=params.seed
+    real, expected = (
+        draw_deliveries(
+            lines,
+            learn_lead_times(orders, cutoff=cutoff),
+            frequency=panel.frequency,
+            n_draws=n_draws,
+            seed=params.seed + is_real,
+        )
+        for cutoff, n_draws, is_real in ((panel.last_observed, n_periods, 1), (cutoffs[0], n_paths, 0))
     )
     trading = trading_terms(lines)
     mean = replay.paths[0].mean(axis=(1, 2), dtype=np.float64)
