@@ -109,6 +109,9 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
         ours = f"{planning['seconds']:.1f} s ({planning['processor_seconds']:.1f} s of processors)"
         ours += f", {planning['peak_mb']:,} MB"
         rows.append([f"{what}, lost sales: {parts}", ours, "-", "-"])
+    for shared, speed in figures.get("sharing", {}).items():
+        what = f"30,000 lines x 16 quantities that share {shared.replace('_', ' ')}"
+        rows.append([what, f"{speed['seconds']:.1f} s, gap {speed['gap']:.0e}", "-", "-"])
     if prediction := figures.get("prediction"):
         what = (
             f"forecast of {prediction['series']:,} series ({prediction['rows']:,} rows, {prediction['quantiles']} "

@@ -79,7 +79,7 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     from restock.benchmarks.forecast_latency import measure_forecast_latency
     from restock.benchmarks.growth import measure_growth
     from restock.benchmarks.ledger_posting import measure_posting
-    from restock.benchmarks.planning_speed import measure_planning
+    from restock.benchmarks.planning_speed import measure_planning, measure_sharing
     from restock.benchmarks.policy_speed import measure_policy_speed
     from restock.benchmarks.posting_latency import measure_posting_latency
     from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
@@ -106,6 +106,7 @@ def _measure(settings: Settings, data: Path | None, *, n_requests: int) -> dict[
     figures["policies"] = measure_policy_speed()
     messages.print("a plan of 30,000 lines …")
     figures["planning"] = measure_planning()
+    figures["sharing"] = measure_sharing()
     messages.print("growth with the number of series …")
     # With the sizes and quantiles of a real workspace, not those of the demo's profile.
     figures["growth"] = measure_growth(panel, read_params(project_root() / PARAMS_FILE))

@@ -187,17 +187,8 @@ def explain_order(
     outcome = window_outcome(felt, np.array([order]), real_costs(counted))
     before = window_outcome(felt, np.zeros(1), real_costs(counted))
     found = OrderExplanation(
-        on_hand=float(line.on_hand[0]),
-        on_order=float(line.on_order[0]),
-        backorders=float(line.backorders[0]),
-        inventory_position=float(plan.inventory_position[0]),
+        **_stock_and_levels(line, plan),
         order_quantity=order,
-        wanted_quantity=float(plan.wanted_quantity[0]),
-        reorder_point=float(plan.reorder_point[0]),
-        order_up_to_level=float(plan.order_up_to_level[0]),
-        safety_stock=float(plan.safety_stock[0]),
-        covered_reviews=int(plan.covered_reviews[0]),
-        review_periods=int(line.review_periods[0]),
         lead_time_mean=float(line.lead_times.mean()) + periods_before,
         lead_time_quantiles=_quantiles(line.lead_times[0] + periods_before),
         protection_periods_mean=float(line.lead_times.mean() + plan.window_periods_mean[0]),
@@ -220,6 +211,22 @@ def explain_order(
         sentence="",
     )
     return replace(found, sentence=_sentence(found, period_name=period_name))
+
+
+def _stock_and_levels(line: OrderLines, plan: OrderPlan) -> dict[str, Any]:
+    """Return the fields of an explanation that are the line's and its plan's own."""
+    return {
+        "on_hand": float(line.on_hand[0]),
+        "on_order": float(line.on_order[0]),
+        "backorders": float(line.backorders[0]),
+        "inventory_position": float(plan.inventory_position[0]),
+        "wanted_quantity": float(plan.wanted_quantity[0]),
+        "reorder_point": float(plan.reorder_point[0]),
+        "order_up_to_level": float(plan.order_up_to_level[0]),
+        "safety_stock": float(plan.safety_stock[0]),
+        "covered_reviews": int(plan.covered_reviews[0]),
+        "review_periods": int(line.review_periods[0]),
+    }
 
 
 def _quantiles(values: NDArray[Any]) -> dict[float, float]:

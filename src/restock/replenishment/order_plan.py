@@ -319,6 +319,13 @@ def _check(lines: OrderLines, terms: OrderTerms, objective: Objective) -> None:
         )
     if lines.lead_times.min(initial=0) < 0 or lines.review_periods.min(initial=1) < 1:
         raise ValueError("lead times must be >= 0 and review periods >= 1.")
+    if lines.open_orders is not None and lines.open_orders.arrival_periods.min(initial=0) < 0:
+        raise ValueError("open orders can't be received before now: arrival_periods must be >= 0.")
+    # NaN spreads to the sum and compares false.
+    if not (lines.demand_paths.min(initial=0) >= 0 and np.isfinite(lines.demand_paths.sum(dtype=np.float64))):
+        raise ValueError("demand_paths must be finite and >= 0.")
+    if not np.isfinite(lines.inventory_position).all():
+        raise ValueError("on_hand, backorders and open orders must be finite.")
     asked = {Objective.FILL_RATE: terms.fill_rate, Objective.CYCLE_SERVICE: terms.cycle_service_level}
     missing = np.isnan(asked[objective]) if objective in asked else np.zeros(1, dtype=bool)
     if missing.any():

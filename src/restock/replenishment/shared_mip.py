@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from restock.errors import InfeasiblePlanError
 from restock.replenishment.shared_constraints import Floats, Places, SharedProblem, Solution
@@ -49,35 +48,28 @@ def solve_whole(
     *,
     time_limit_seconds: float,
     clock: Callable[[], float] = time.monotonic,
-    kept: NDArray[np.bool_] | None = None,
+    say_why: Callable[[SharedProblem, Programme], str] | None = None,
 ) -> Solution:
-    """Return the best plan of the choices kept, with prices from the relaxation to fractions.
+    """Return the best plan, with prices from the relaxation to fractions.
 
     Args:
-        problem: one group.
+        problem: one group, or the core of one.
         time_limit_seconds: for the search.
         clock: seconds.
-        kept: shape (n_lines, n_options), choices looked at; None: all.
+        say_why: what tells which constraints are in conflict; None: `conflict`.
 
     Raises:
         InfeasiblePlanError: no choice keeps all constraints.
     """
-    from scipy.optimize import Bounds, LinearConstraint, linprog, milp  # type: ignore[import-untyped]  # scipy ships no types
+    from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]  # scipy ships no types
 
     begun = clock()
-    programme = build_programme(problem, kept)
+    programme = build_programme(problem)
+    told = conflict if say_why is None else say_why
     n_columns = len(programme.cost)
-    relaxed = linprog(
-        programme.cost,
-        A_ub=programme.matrix if programme.matrix.shape[0] else None,
-        b_ub=programme.most if programme.matrix.shape[0] else None,
-        A_eq=programme.choice,
-        b_eq=np.ones(programme.n_lines),
-        bounds=(0, 1),
-        method="highs",
-    )
-    if relaxed.status == 2:
-        raise InfeasiblePlanError(conflict(problem, programme))
+    least, prices = _relaxed(programme, time_limit_seconds=time_limit_seconds)
+    if least == np.inf:
+        raise InfeasiblePlanError(told(problem, programme))
     constraints = [LinearConstraint(programme.choice, 1, 1)]
     if programme.matrix.shape[0]:
         constraints.append(LinearConstraint(programme.matrix, -np.inf, programme.most))
@@ -92,7 +84,7 @@ def solve_whole(
         },
     )
     if found.status == 2:
-        raise InfeasiblePlanError(conflict(problem, programme))
+        raise InfeasiblePlanError(told(problem, programme))
     if found.x is None:
         raise NoPlanInTimeError(
             f"no plan that keeps all constraints was found within {time_limit_seconds:.0f} s. Allow more time, or "
@@ -101,16 +93,39 @@ def solve_whole(
     options = np.zeros(programme.n_lines, dtype=np.int64)
     taken = np.flatnonzero(found.x[: len(programme.lines)] > 0.5)
     options[programme.lines[taken]] = programme.options[taken]
-    marginals = -relaxed.ineqlin.marginals if programme.matrix.shape[0] else np.zeros(0)
     n_limits, n_suppliers = len(problem.limits), len(problem.suppliers)
-    bound = found.mip_dual_bound if found.mip_dual_bound is not None else relaxed.fun
+    bound = found.mip_dual_bound if found.mip_dual_bound is not None else least
     return Solution(
         options=options,
         objective=plan_cost(problem, options),
-        bound=float(max(bound, relaxed.fun)),
-        limit_prices=np.maximum(marginals[:n_limits], 0),
-        minimum_prices=np.maximum(marginals[n_limits : n_limits + n_suppliers], 0),
+        bound=float(max(bound, least)),
+        limit_prices=prices[:n_limits],
+        minimum_prices=prices[n_limits : n_limits + n_suppliers],
     )
+
+
+def _relaxed(programme: Programme, *, time_limit_seconds: float) -> tuple[float, Floats]:
+    """Return the least cost with fractions of choices, and the price of each row of the matrix, currency per unit.
+
+    The cost is inf where not even fractions keep all constraints, and -inf, without prices, where time was up.
+    """
+    from scipy.optimize import linprog
+
+    has_rows = programme.matrix.shape[0] > 0
+    found = linprog(
+        programme.cost,
+        A_ub=programme.matrix if has_rows else None,
+        b_ub=programme.most if has_rows else None,
+        A_eq=programme.choice,
+        b_eq=np.ones(programme.n_lines),
+        bounds=(0, 1),
+        method="highs",
+        options={"time_limit": max(time_limit_seconds, 0.1)},
+    )
+    none = np.zeros(programme.matrix.shape[0])
+    if found.status != 0:
+        return (np.inf if found.status == 2 else -np.inf), none
+    return float(found.fun), np.maximum(-found.ineqlin.marginals, 0) if has_rows else none
 
 
 def plan_cost(problem: SharedProblem, options: Places) -> float:
@@ -122,13 +137,13 @@ def plan_cost(problem: SharedProblem, options: Places) -> float:
     return float(curves.costs[rows, options].sum()) + joint
 
 
-def build_programme(problem: SharedProblem, kept: NDArray[np.bool_] | None = None) -> Programme:
+def build_programme(problem: SharedProblem) -> Programme:
     """Return the programme of one group."""
     from scipy.sparse import csr_array  # type: ignore[import-untyped]  # scipy ships no types
 
     curves = problem.curves
-    n_lines, n_options = curves.quantities.shape
-    usable = np.isfinite(curves.costs) & (np.ones((n_lines, n_options), dtype=bool) if kept is None else kept)
+    n_lines = len(curves.quantities)
+    usable = np.isfinite(curves.costs)
     lines, options = np.nonzero(usable)
     quantity = curves.quantities[lines, options]
     n_choices, n_suppliers = len(lines), len(problem.suppliers)

@@ -24,7 +24,7 @@ from restock.replenishment.shared_constraints import (
     Solution,
     SupplierOrder,
 )
-from restock.replenishment.shared_mip import NoPlanInTimeError, plan_cost, solve_whole
+from restock.replenishment.shared_mip import NoPlanInTimeError, Programme, plan_cost, solve_whole
 from restock.replenishment.shared_repair import repaired_plan
 
 # Choices in the first core, and how much larger each next one is.
@@ -69,17 +69,21 @@ def solve_by_core(
         if options is not None and left < 0.1 * time_limit_seconds:
             break
         kept, threshold = _core(relaxed.reduced, size, beyond=objective - relaxed.bound)
+        if options is not None:
+            # So that every core holds a plan.
+            kept[np.arange(len(options)), options] = True
         # Half of the time for each core but the last, so that a larger one still has some.
         allowed = max(left / 2, 1.0) if size < n_all else max(left, 1.0)
         try:
             found = _solve_kept(problem, kept, time_limit_seconds=allowed, clock=clock)
         except NoPlanInTimeError:
-            if options is None:
+            if options is None and size >= n_all:
                 raise
-            break
         except InfeasiblePlanError:
             if size >= n_all and options is None:
                 raise
+            # Every plan makes a choice that was left out.
+            bound = max(bound, relaxed.bound + threshold) if size < n_all else bound
         else:
             bound = max(bound, min(found.bound, relaxed.bound + threshold))
             if found.objective < objective:
@@ -174,7 +178,9 @@ def _solve_kept(
         if any(one.most < -1e-9 for one in part.limits):
             raise InfeasiblePlanError("no choice left keeps all constraints.")
         return _settled(problem, options)
-    found = solve_whole(part, time_limit_seconds=time_limit_seconds, clock=clock)
+    # Which constraints are in conflict is told once nothing is left out: it is a search of its own.
+    say_why = None if kept.sum() == np.isfinite(curves.costs).sum() else _left_out
+    found = solve_whole(part, time_limit_seconds=time_limit_seconds, clock=clock, say_why=say_why)
     options = options.copy()
     options[lines] = found.options
     return Solution(
@@ -184,6 +190,10 @@ def _solve_kept(
         limit_prices=found.limit_prices,
         minimum_prices=np.zeros(len(problem.suppliers)),
     )
+
+
+def _left_out(problem: SharedProblem, programme: Programme) -> str:
+    return f"none of {len(programme.lines)} choices of {len(problem.limits)} limits' core keeps all constraints."
 
 
 def _settled(problem: SharedProblem, options: Places) -> Solution:
@@ -236,7 +246,8 @@ def relax(problem: SharedProblem, prices: Floats) -> Relaxed:
             chosen[own], place[own] = 0.0, 0
             reduced[own, 1:] -= saved
             reduced[own, 0] = 0.0
-    excess = np.array([float(one.use @ chosen) - one.most for one in problem.limits])
+    # Not by @: threads of a linear algebra library cost more than these sums.
+    excess = np.array([float((one.use * chosen).sum()) - one.most for one in problem.limits])
     return Relaxed(bound=bound, reduced=reduced, options=place, excess=np.concatenate([excess, missing]))
 
 

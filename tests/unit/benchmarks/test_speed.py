@@ -13,7 +13,7 @@ from restock.benchmarks import ledger_posting
 from restock.benchmarks.feature_speed import as_long_sales, measure_feature_speed, peer_features
 from restock.benchmarks.growth import measure_growth, repeat_series
 from restock.benchmarks.ledger_posting import measure_posting
-from restock.benchmarks.planning_speed import measure_planning
+from restock.benchmarks.planning_speed import measure_planning, measure_sharing
 from restock.benchmarks.policy_speed import measure_policy_speed
 from restock.benchmarks.prediction_speed import load_xgboost, measure_prediction_speed
 from restock.benchmarks.results_page import read_results, render_page
@@ -115,6 +115,14 @@ def test_measure_planning_times_orders_curves_and_a_budget_kept_exactly():
     assert found["gap"] <= 1e-6
     page = render_page({"machine": {}, "versions": {}, "planning": found}, [], measured_on=date(2024, 1, 2))
     assert "plan of 120 lines x 20 paths x 14 periods, lost sales: orders" in page
+
+
+def test_measure_sharing_times_ever_more_that_lines_share():
+    found = measure_sharing(n_lines=600, time_limit_seconds=2.0)
+    assert list(found) == ["budget", "budget_and_rooms", "budget_rooms_and_suppliers"]
+    assert found["budget"]["gap"] <= 1e-6
+    page = render_page({"machine": {}, "versions": {}, "sharing": found}, [], measured_on=date(2024, 1, 2))
+    assert "that share budget rooms and suppliers" in page
 
 
 def test_render_page_shows_policies_beside_stockpyl():

@@ -251,6 +251,30 @@ def test_order_terms_out_of_bounds_are_refused():
         plan_orders(some_lines(), order_terms(6, holding_cost=1.0, shortage_cost=1.0), objective=Objective.FILL_RATE)
 
 
+def test_lines_that_make_no_sense_are_refused():
+    terms = order_terms(6, holding_cost=1.0, shortage_cost=1.0)
+    lines = some_lines()
+    overdue = OpenOrders(series=np.array([0]), units=np.array([1.0]), arrival_periods=np.full((1, 9), -1))
+    for changed, said in (
+        ({"demand_paths": np.full((6, 9, 12), np.nan)}, "demand_paths must be finite"),
+        ({"demand_paths": np.full((6, 9, 12), -1.0)}, "demand_paths must be finite and >= 0"),
+        ({"on_hand": np.full(6, np.nan)}, "on_hand, backorders and open orders must be finite"),
+        ({"open_orders": overdue}, "received before now"),
+        ({"review_periods": np.zeros(6, dtype=int)}, "review periods >= 1"),
+        ({"lead_times": lines.lead_times[:3]}, r"lead_times \(n_series, n_paths\)"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            plan_orders(some_lines(**changed), terms)
+
+
+def test_a_line_without_demand_or_stock_orders_nothing():
+    lines = some_lines(demand_paths=np.zeros((6, 9, 12)), on_hand=np.zeros(6), open_orders=None, season_periods=4)
+    plan = plan_orders(lines, order_terms(6, holding_cost=1.0, shortage_cost=9.0, fixed_order_cost=np.arange(6.0)))
+    assert plan.order_quantity.tolist() == [0] * 6
+    assert plan.order_up_to_level.tolist() == [0] * 6
+    assert plan.fill_rate.tolist() == [1] * 6
+
+
 def test_holding_cost_counts_the_price_of_money():
     found = holding_cost_per_period(np.array([100.0]), yearly_price_of_money=0.365, periods_per_year=365)
     assert found[0] == pytest.approx(0.1)

@@ -77,7 +77,7 @@ def test_share_constraints_finds_the_best_of_all_combinations(seed):
     assert found.is_optimal
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_solve_by_core_is_as_good_as_the_whole(seed):
     import time
 
@@ -92,9 +92,9 @@ def test_solve_by_core_is_as_good_as_the_whole(seed):
 
 def test_a_large_budget_is_shared_exactly_and_its_price_is_what_a_unit_more_saves():
     rng = np.random.default_rng(1)
-    curves = some_curves(rng, 4_000, n_options=8)
-    prices = rng.uniform(1, 5, 4_000)
-    alone = float(prices @ curves.quantities[np.arange(4_000), curves.best])
+    curves = some_curves(rng, 1_200, n_options=8)
+    prices = rng.uniform(1, 5, 1_200)
+    alone = float(prices @ curves.quantities[np.arange(1_200), curves.best])
 
     def planned(most):
         return share_constraints(curves, limits=[SharedLimit(kind=Binding.BUDGET, name="week", use=prices, most=most)])
