@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -119,3 +120,17 @@ def postgresql_url() -> Iterator[str]:
 
     with run_postgresql() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def planned_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small workspace with a kept plan (`tests.planned_workspace`), only to read; tests write into copies."""
+    from tests.planned_workspace import build_planned_workspace
+
+    return build_planned_workspace(tmp_path_factory.mktemp("planned") / "workspace")
+
+
+@pytest.fixture
+def planned(planned_template: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, to write into."""
+    return Path(shutil.copytree(planned_template, tmp_path / "workspace"))

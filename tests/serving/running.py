@@ -15,11 +15,14 @@ from restock.adapters.model_files import save_forecaster
 from restock.adapters.processes import start_process, stop_process, wait_until_ready
 from restock.adapters.registry import Action, Change, ModelType, set_current, write_version
 from restock.adapters.storage import read_table, write_json, write_table
+from restock.forecasting.dependence import independence
 from restock.forecasting.families.fit import fit_forecaster
 from restock.forecasting.panel import build_demand_panel
+from restock.forecasting.segments import fit_segment_rule
 from restock.operations.access import Role
 from restock.operations.golden import make_golden
 from restock.operations.identity.issuing import issue_token
+from restock.operations.path_recipe import PathRecipe, write_path_recipe
 from restock.params import read_params
 from restock.settings import Settings
 from restock.tables import CALENDAR, LOCATIONS, PRODUCTS, SALES
@@ -80,8 +83,11 @@ def read_history(workspace):
     }
 
 
-def promote_version(workspace, *, family="seasonal_naive"):
-    """Fit a forecaster on the stored history and write it as the next version; it is not served yet."""
+def promote_version(workspace, *, family="seasonal_naive", n_paths=0):
+    """Fit a forecaster on the stored history and write it as the next version; it is not served yet.
+
+    With `n_paths`, it draws so many paths of demands that have nothing to do with each other.
+    """
     tables = read_history(workspace)
     panel = build_demand_panel(
         tables["sales"],
@@ -99,6 +105,9 @@ def promote_version(workspace, *, family="seasonal_naive"):
         save_forecaster(forecaster, folder)
         golden = make_golden(forecaster, tables, frequency=Frequency.DAILY, horizon=HORIZON)
         write_json(folder / "golden.json", golden)
+        if n_paths:
+            dependence = independence(HORIZON, rule=fit_segment_rule(panel, params=params.evaluation))
+            write_path_recipe(PathRecipe(dependence=dependence, seed=1, n_paths=n_paths), folder)
 
     metadata = {"cutoff": panel.last_observed.isoformat(), "data_hash": "0" * 64, "frequency": Frequency.DAILY.value}
     return write_version(workspace / "models", ModelType.DEMAND_FORECASTING, build=build, metadata=metadata)

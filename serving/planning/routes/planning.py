@@ -33,10 +33,23 @@ class PlanReply(Reply):
     reorder_point: Exact = Field(description="Order when the inventory position falls to it, base units.")
     order_up_to_level: Exact = Field(description="Order up to this inventory position, base units.")
     order_quantity: Exact = Field(description="What to order now, base units.")
-    expected_cost: Exact | None = Field(description="Expected cost over the protection period, company's currency.")
+    safety_stock: Exact | None = Field(description="What the level holds beyond expected demand, base units.")
+    expected_cost: Exact | None = Field(
+        description="Expected holding, shortage, waste and ordering until the order after this one is received, "
+        "company's currency."
+    )
+    unordered_cost: Exact | None = Field(description="The same without the order, company's currency.")
     expected_fill_rate: float = Field(description="Share of demand units that will be served from stock, 0-1.")
+    stockout_probability: float | None = Field(
+        description="Chance of a stockout until the order after this one is received, with the order, 0-1."
+    )
+    binding: str | None = Field(
+        description="What keeps the order from the quantity that costs alone would choose; none: nothing does.",
+        examples=["minimum_order_quantity"],
+    )
     reasons: dict[str, Any] = Field(description="Why, in numbers.")
     forecast_version: str = Field(description="The model version whose forecast it stands on.")
+    policy_version: str | None = Field(description="The promoted policy; null where none was.")
 
 
 class PlansReply(ListReply[PlanReply]):
@@ -111,13 +124,13 @@ def get_plans(
         after = check_cursor(pages.after, date, str, str)
         page = list_plans(connection, sku=sku, location=location, as_of=as_of, after=after, limit=pages.limit)
         company = read_company(connection)
-    levels = ("reorder_point", "order_up_to_level", "order_quantity")
+    levels = ("reorder_point", "order_up_to_level", "order_quantity", "safety_stock")
     items = [
         PlanReply(
             **{
                 **row,
-                **{name: in_base_units(row[name], row) for name in levels},
-                "expected_cost": company.from_minor(row["expected_cost"]),
+                **{name: None if row[name] is None else in_base_units(row[name], row) for name in levels},
+                **{name: company.from_minor(row[name]) for name in ("expected_cost", "unordered_cost")},
             }
         )
         for row in page.rows

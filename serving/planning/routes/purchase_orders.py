@@ -121,6 +121,10 @@ class OrdersDraftedReply(Reply):
     """The orders that were drafted from plans."""
 
     purchase_orders: list[OrderMovedReply] = Field(description="One a supplier and location.")
+    drafted_before: int = Field(description="Orders of the same plans that were drafted before, and stay.")
+    warehouse_lines: int = Field(
+        description="Lines of the plans that a warehouse of the company supplies: ask it for a transfer."
+    )
 
 
 class OrderReceivedReply(Reply):

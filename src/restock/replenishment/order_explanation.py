@@ -136,8 +136,10 @@ def explain_order(
     objective: Objective = Objective.COST,
     most_covered_reviews: int = 8,
     shared: OrderPlan | None = None,
+    valued: OrderTerms | None = None,
     period_name: str = "day",
     lead_time_change: int = 2,
+    periods_before: int = 0,
     forecast_version: str = "",
     data_hash: str = "",
 ) -> OrderExplanation:
@@ -150,8 +152,11 @@ def explain_order(
         objective: as planned.
         most_covered_reviews: as planned.
         shared: the plan within shared constraints (`with_orders`), if any; its quantity and binding are explained.
+        valued: terms whose costs count, where the plan reckons with tuned ones; None: those planned with.
         period_name: singular, for sentences.
         lead_time_change: periods of lead time, fewer and more, that are tried.
+        periods_before: that pass between the order and period 0, which lead times are shown with: 1 where an order of
+            tonight with a lead time of a day is received in period 0.
         forecast_version: of the demand paths.
         data_hash: of the data behind them.
 
@@ -167,19 +172,25 @@ def explain_order(
     plan = planned(line, own)
     order = float(plan.order_quantity[0] if shared is None else shared.order_quantity[row])
     binding = plan.bindings[0] if shared is None else shared.bindings[row]
+    counted = own if valued is None else valued.select(rows)
     windows = project_windows(line, covered_reviews=plan.covered_reviews, shelf_life_periods=own.shelf_life_periods)
-    chosen, nothing = _point(windows, own, order), _point(windows, own, 0.0)
+    # What is not ordered can be at the next review: until then only is the lack of an order felt.
+    felt = windows
+    if order <= 0:
+        ones = np.ones_like(plan.covered_reviews)
+        felt = project_windows(line, covered_reviews=ones, shelf_life_periods=own.shelf_life_periods)
+    chosen, nothing = _point(felt, counted, order), _point(felt, counted, 0.0)
     changes = tuple(
         _change(what, planned(*other), plan)
         for what, other in _alternatives(line, own, objective, period_name=period_name, periods=lead_time_change)
     )
-    outcome = window_outcome(windows, np.array([order]), real_costs(own))
-    before = window_outcome(windows, np.zeros(1), real_costs(own))
+    outcome = window_outcome(felt, np.array([order]), real_costs(counted))
+    before = window_outcome(felt, np.zeros(1), real_costs(counted))
     found = OrderExplanation(
         **_stock_and_levels(line, plan),
         order_quantity=order,
-        lead_time_mean=float(line.lead_times.mean()),
-        lead_time_quantiles=_quantiles(line.lead_times[0]),
+        lead_time_mean=float(line.lead_times.mean()) + periods_before,
+        lead_time_quantiles=_quantiles(line.lead_times[0] + periods_before),
         protection_periods_mean=float(line.lead_times.mean() + plan.window_periods_mean[0]),
         protection_demand_mean=float(plan.protection_demand_mean[0]),
         protection_demand_quantiles=_quantiles(windows.protection_demand[0]),
@@ -193,7 +204,7 @@ def explain_order(
         expected_cost=chosen.expected_cost,
         unordered_cost=nothing.expected_cost,
         binding=binding,
-        curve=tuple(_point(windows, own, quantity) for quantity in _around(own, order)),
+        curve=tuple(_point(windows, counted, quantity) for quantity in _around(own, order)),
         changes=changes,
         forecast_version=forecast_version,
         data_hash=data_hash,
@@ -322,8 +333,8 @@ def _sentence(found: OrderExplanation, *, period_name: str) -> str:
     begin = f"Order {found.order_quantity:g} units" if found.order_quantity > 0 else "Order nothing"
     stands = (
         f"{found.on_hand:g} on hand and {found.on_order:g} on order stand against {found.protection_demand_mean:.1f} "
-        f"units expected over {found.protection_periods_mean:.1f} {period_name}s ({demand[0.1]:g} to {demand[0.9]:g} "
-        f"in 8 of 10 cases; lead time {lead[0.1]:g} to {lead[0.9]:g} {period_name}s)"
+        f"units expected over {found.protection_periods_mean:.1f} {period_name}s ({demand[0.1]:.1f} to "
+        f"{demand[0.9]:.1f} in 8 of 10 cases; lead time {lead[0.1]:g} to {lead[0.9]:g} {period_name}s)"
     )
     effect = f"a stockout is {found.unordered_stockout_probability:.0%} likely without an order"
     if found.order_quantity > 0:

@@ -58,12 +58,28 @@ class Valuation:
         unit_price: currency earned per unit sold.
         today_price_of_money: yearly share in today's holding cost.
         periods_per_year: 365 for days.
+        serves_customers: which lines' demand is that of customers; None: all. Others, such as a warehouse whose stores
+            are lines too, neither lose nor earn.
+        is_bought: which lines are paid for, and count for the budget; None: all. Others are supplied from within.
     """
 
     unit_cost: Floats
     unit_price: Floats
     today_price_of_money: float
     periods_per_year: float
+    serves_customers: NDArray[np.bool_] | None = None
+    is_bought: NDArray[np.bool_] | None = None
+
+    @property
+    def paid_cost(self) -> Cells:
+        """Currency paid to suppliers per unit, shape (n_series,)."""
+        cost = np.asarray(self.unit_cost, dtype=np.float64)
+        return cost if self.is_bought is None else np.where(self.is_bought, cost, 0.0)
+
+    def of_customers(self, values: Floats) -> Cells:
+        """Return values of each line, those of lines that serve no customers as 0."""
+        found = np.asarray(values, dtype=np.float64)
+        return found if self.serves_customers is None else np.where(self.serves_customers, found, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +93,7 @@ class ScenarioOutcome:
         stock_value: at the end of each period, currency at cost.
         lost_units: demand not served in its period.
         lost_value: the same at selling prices, currency.
+        undelivered_units: what lines that serve no customers could not send in the period it was asked for.
         fill_rate: share of demand units served in their period, over the horizon.
         cash: cumulated sales less what is received, currency.
         wasted_units: expected of the orders now.
@@ -90,6 +107,7 @@ class ScenarioOutcome:
     stock_value: Cells
     lost_units: Cells
     lost_value: Cells
+    undelivered_units: Cells
     fill_rate: float
     cash: Cells
     wasted_units: float
@@ -172,14 +190,13 @@ def evaluate_scenario(
     shared = None
     if scenario.budget is not None:
         curves = order_cost_curves(lines, terms, plan, objective=objective, n_threads=n_threads)
-        use = np.asarray(valuation.unit_cost, dtype=np.float64)
-        limit = SharedLimit(kind=Binding.BUDGET, name=scenario.name, use=use, most=scenario.budget)
+        limit = SharedLimit(kind=Binding.BUDGET, name=scenario.name, use=valuation.paid_cost, most=scenario.budget)
         shared = share_constraints(curves, limits=[limit], time_limit_seconds=time_limit_seconds)
         plan = with_orders(
             plan, lines, terms, order_quantity=shared.order_quantity, bindings=shared.binding, n_threads=n_threads
         )
     totals = _run_totals(lines, terms, plan, valuation)
-    demand = float(lines.demand_paths.mean(axis=1, dtype=np.float64).sum())
+    demand = float(valuation.of_customers(lines.demand_paths.mean(axis=1, dtype=np.float64).sum(axis=1)).sum())
     return ScenarioOutcome(
         name=scenario.name,
         plan=plan,
@@ -187,10 +204,11 @@ def evaluate_scenario(
         stock_value=totals["stock_value"],
         lost_units=totals["lost_units"],
         lost_value=totals["lost_value"],
+        undelivered_units=totals["undelivered_units"],
         fill_rate=1 - float(totals["lost_units"].sum()) / demand if demand > 0 else 1.0,
         cash=np.cumsum(totals["earned"] - totals["paid"]),
         wasted_units=float(plan.expected_waste.sum()),
-        order_value=float(plan.order_quantity @ np.asarray(valuation.unit_cost)),
+        order_value=float(plan.order_quantity @ valuation.paid_cost),
         expected_cost=float(plan.expected_cost.sum()),
     )
 
@@ -198,18 +216,21 @@ def evaluate_scenario(
 def _run_totals(lines: OrderLines, terms: OrderTerms, plan: OrderPlan, valuation: Valuation) -> dict[str, Cells]:
     """Return sums over lines by period of what the forward run expects."""
     horizon = lines.demand_paths.shape[2]
-    names = ("stock_value", "lost_units", "lost_value", "earned", "paid")
+    names = ("stock_value", "lost_units", "lost_value", "undelivered_units", "earned", "paid")
     totals = {name: np.zeros(horizon) for name in names}
     for first in range(0, lines.n_series, _CHUNK):
         rows = np.arange(first, min(first + _CHUNK, lines.n_series))
         part = OrderPlan(**{field.name: getattr(plan, field.name)[rows] for field in fields(OrderPlan)})
-        cost, price = np.asarray(valuation.unit_cost)[rows], np.asarray(valuation.unit_price)[rows]
+        cost, paid = np.asarray(valuation.unit_cost)[rows], valuation.paid_cost[rows]
+        price = valuation.of_customers(valuation.unit_price)[rows]
+        serves = valuation.of_customers(np.ones(lines.n_series))[rows]
         periods = run_forward(lines.select(rows), terms.select(rows), part, first_orders=part.order_quantity)
         for period, run in enumerate(periods):
             missed = run.missed.mean(axis=1)
             totals["stock_value"][period] += run.on_hand.mean(axis=1) @ cost
-            totals["lost_units"][period] += missed.sum()
+            totals["lost_units"][period] += missed @ serves
+            totals["undelivered_units"][period] += missed @ (1 - serves)
             totals["lost_value"][period] += missed @ price
             totals["earned"][period] += run.sold.mean(axis=1) @ price
-            totals["paid"][period] += run.received.mean(axis=1) @ cost
+            totals["paid"][period] += run.received.mean(axis=1) @ paid
     return totals

@@ -40,6 +40,13 @@ class PlanRow(Base):
     expected_fill_rate: Mapped[float]
     reasons: Mapped[Json]
     forecast_version: Mapped[Code]
+    # Null in rows from before there were these columns.
+    safety_stock: Mapped[Quantity | None]
+    unordered_cost: Mapped[Money | None]
+    stockout_probability: Mapped[float | None]
+    binding: Mapped[Code | None]
+    # Null where no policy was promoted, too.
+    policy_version: Mapped[Code | None]
     created_at_utc: Mapped[Instant]
 
 

@@ -125,11 +125,15 @@ def read_plans(
     )
     for row in stream_rows(connection, statement):
         quantities = ("reorder_point", "order_up_to_level", "order_quantity")
+        chance, safety_stock = row.stockout_probability, row.safety_stock
         yield {
             **as_values(row),
             **{name: as_units(getattr(row, name), row.quantity_decimals) for name in quantities},
+            "safety_stock": None if safety_stock is None else as_units(safety_stock, row.quantity_decimals),
             "expected_cost": company.from_minor(row.expected_cost),
+            "unordered_cost": company.from_minor(row.unordered_cost),
             "expected_fill_rate": Decimal(f"{row.expected_fill_rate:.6f}"),
+            "stockout_probability": None if chance is None else Decimal(f"{chance:.6f}"),
         }
 
 

@@ -6,7 +6,7 @@ are drawn once and kept. Lines that can't be planned are left out by name, with 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -138,9 +138,16 @@ def write_inputs(inputs: PlanInputs, folder: Path) -> None:
 
 
 def read_inputs(
-    data_dir: Path, models_dir: Path, folder: Path, *, as_of: date, forecast: Mapping[str, Any], frequency: Frequency
+    data_dir: Path,
+    models_dir: Path,
+    folder: Path,
+    *,
+    as_of: date,
+    forecast: Mapping[str, Any],
+    frequency: Frequency,
+    wanted: Callable[[pl.DataFrame], NDArray[np.intp]] | None = None,
 ) -> PlanInputs:
-    """Return what a kept plan stands on.
+    """Return what a kept plan stands on; each line is the same whichever others are wanted.
 
     Args:
         data_dir: the workspace's data.
@@ -149,6 +156,8 @@ def read_inputs(
         as_of: its day.
         forecast: as the plan's description has it.
         frequency: length of one period.
+        wanted: returns the rows that are wanted of the plan's lines, ascending; a warehouse's demand is that of the
+            lines beside it that it supplies. None: all.
 
     Raises:
         NotFoundError: a file is missing.
@@ -167,13 +176,18 @@ def read_inputs(
         raise NotFoundError(f"{forecast['model_version']} holds no recipe of its paths any more.")
     lines = _read_frame(folder / LINES_FILE)
     opened = _read_frame(folder / OPEN_FILE)
+    lead_times = _read_frame(folder / DELIVERIES_FILE)["lead_times"].to_numpy().astype(np.int64)
     n_paths = recipe.n_paths
+    if wanted is not None:
+        rows = wanted(lines)
+        lines, opened = some_lines(lines, rows), _some_orders(opened, rows, n_lines=lines.height)
+        lead_times = lead_times[rows]
     return PlanInputs(
         as_of=as_of,
         lines=lines,
         skipped=pl.DataFrame(schema={"sku": pl.String(), "location": pl.String(), "reason": pl.String()}),
         demand_paths=draw_demand_paths(data_dir, lines, recipe=recipe, as_of=as_of, frequency=frequency),
-        lead_times=_read_frame(folder / DELIVERIES_FILE)["lead_times"].to_numpy().astype(np.int64),
+        lead_times=lead_times,
         open_orders=OpenOrders(
             series=opened["line"].to_numpy(),
             units=opened["units"].to_numpy().astype(np.float64).reshape(-1, n_paths),
@@ -182,6 +196,26 @@ def read_inputs(
         frequency=frequency,
         forecast=dict(forecast),
     )
+
+
+def some_lines(lines: pl.DataFrame, rows: NDArray[np.intp]) -> pl.DataFrame:
+    """Return some of the lines; a line whose warehouse is not among them is supplied from outside.
+
+    Args:
+        lines: of `PlanInputs`.
+        rows: ascending, each once.
+    """
+    place = np.full(lines.height + 1, FROM_OUTSIDE, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    # The last place is that of the source -1.
+    return lines[rows].with_columns(source=pl.Series(place[lines["source"].to_numpy()[rows]]))
+
+
+def _some_orders(opened: pl.DataFrame, rows: NDArray[np.intp], *, n_lines: int) -> pl.DataFrame:
+    """Return the open orders of some lines, numbered as these are."""
+    place = np.full(n_lines, -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    return opened.with_columns(line=pl.Series(place[opened["line"].to_numpy()])).filter(pl.col("line") >= 0)
 
 
 def draw_demand_paths(

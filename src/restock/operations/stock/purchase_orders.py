@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from restock.adapters.database.catalogue_tables import LocationRow
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.journal import append_audit, append_event
 from restock.adapters.database.order_tables import PurchaseOrderLineRow, PurchaseOrderRow
-from restock.adapters.database.planning_tables import PlanRow
+from restock.adapters.database.planning_tables import OverrideRow, PlanRow
 from restock.adapters.database.product_facts import read_product_facts
 from restock.errors import ConflictError, NotFoundError, VersionConflictError
 from restock.ledger.movements import Kind, receive
@@ -59,6 +60,10 @@ def draft_from_plan(
 ) -> dict[str, Any]:
     """Return the reply to drafting an order per supplier and location for what the plans say to order.
 
+    What a planner decided in place of a plan counts. What a warehouse of the company supplies is no purchase: such
+    lines are counted, and asked for by a transfer. Where an order of the day was drafted before, it stays, unless it
+    was cancelled.
+
     Args:
         connection: in a write transaction; the caller commits.
         write: key, request, who and when.
@@ -71,26 +76,22 @@ def draft_from_plan(
 
     def perform() -> dict[str, Any]:
         day = as_of or connection.execute(select(func.max(PlanRow.as_of))).scalar_one_or_none()
-        conditions = [PlanRow.as_of == day, PlanRow.order_quantity > 0]
-        if location is not None:
-            conditions.append(PlanRow.location == location)
-        plans = (
-            connection.execute(
-                select(PlanRow.__table__).where(*conditions).order_by(PlanRow.supplier, PlanRow.location, PlanRow.sku)
-            )
-            .mappings()
-            .all()
-            if day is not None
-            else []
-        )
+        plans = [] if day is None else _planned_orders(connection, day, location=location)
         if not plans:
             raise ConflictError(
                 "there is no plan that says to order anything: replenishment has not planned yet. Draft orders by "
                 "hand: POST /api/v1/purchase-orders."
             )
-        facts = read_product_facts(connection, (plan["sku"] for plan in plans))
+        warehouses = set(connection.execute(select(LocationRow.location)).scalars())
+        bought = [plan for plan in plans if plan["supplier"] not in warehouses]
+        note = f"plan of {day}"
+        drafted = select(PurchaseOrderRow.supplier, PurchaseOrderRow.location).where(
+            PurchaseOrderRow.note == note, PurchaseOrderRow.state != "cancelled"
+        )
+        before = {(row.supplier, row.location) for row in connection.execute(drafted)}
+        facts = read_product_facts(connection, (plan["sku"] for plan in bought))
         groups: dict[tuple[str, str], list[OrderLine]] = {}
-        for plan in plans:
+        for plan in bought:
             quantity = facts[plan["sku"]].units.from_scaled(plan["order_quantity"])
             groups.setdefault((plan["supplier"], plan["location"]), []).append(
                 OrderLine(sku=plan["sku"], quantity=quantity)
@@ -98,14 +99,42 @@ def draft_from_plan(
         orders = [
             _insert_order(
                 connection,
-                OrderDraft(supplier=supplier, location=place, lines=tuple(lines), note=f"plan of {day}"),
+                OrderDraft(supplier=supplier, location=place, lines=tuple(lines), note=note),
                 write,
             )
             for (supplier, place), lines in groups.items()
+            if (supplier, place) not in before
         ]
-        return {"purchase_orders": orders}
+        return {
+            "purchase_orders": orders,
+            "drafted_before": len(before & groups.keys()),
+            "warehouse_lines": len(plans) - len(bought),
+        }
 
     return write_once(connection, write, perform)
+
+
+def _planned_orders(connection: Connection, day: date, *, location: str | None) -> list[dict[str, Any]]:
+    """Return what is to be ordered of a day's plans, with what planners decided in their place."""
+    here = [] if location is None else [PlanRow.location == location]
+    statement = select(PlanRow.sku, PlanRow.location, PlanRow.supplier, PlanRow.order_quantity)
+    plans = connection.execute(
+        statement.where(PlanRow.as_of == day, *here).order_by(PlanRow.supplier, PlanRow.location, PlanRow.sku)
+    ).mappings()
+    decided = {
+        (row.sku, row.location): row.order_quantity
+        for row in connection.execute(
+            select(OverrideRow.sku, OverrideRow.location, OverrideRow.order_quantity)
+            .where(OverrideRow.as_of == day, OverrideRow.withdrawn_at_utc.is_(None))
+            # The latest of several counts.
+            .order_by(OverrideRow.created_at_utc, OverrideRow.override)
+        )
+    }
+    orders = [
+        {**plan, "order_quantity": decided.get((plan["sku"], plan["location"]), plan["order_quantity"])}
+        for plan in plans
+    ]
+    return [order for order in orders if order["order_quantity"] > 0]
 
 
 def change_order(
