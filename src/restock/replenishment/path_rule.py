@@ -150,7 +150,7 @@ class PathRule:
 def with_backlog(paths: NDArray[np.float32], *, backlog: Quantities, lead_times: Integers) -> NDArray[np.float32]:
     """Return demand paths with what stores asked for in vain, in the period in which an order of now is received.
 
-    Until then they ask again and again. It is meant for goods that keep: what fresh ones were wanted for is over by then.
+    Until then they ask again and again. It is meant for goods that keep: fresh ones are no longer wanted.
 
     Args:
         paths: shape (n_rows, n_paths, horizon), units.
