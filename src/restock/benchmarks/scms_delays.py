@@ -229,11 +229,14 @@ def _class_weights(
     within = recency / np.bincount(label, weights=recency)[label]
     if n_classes == 1:
         return np.broadcast_to(within, (wanted.shape[0], delay.size)).astype(np.float64)
+    # Of few lines, a leaf can't ask for many.
+    most = delay.size / 50
     booster = xgboost.train(
         {
             "objective": "multi:softprob", "num_class": n_classes, "max_depth": boosting.depth, "eta": _RATE,
-            "subsample": 0.6, "colsample_bytree": 0.4, "min_child_weight": min(boosting.min_weight, delay.size / 50),
-            "reg_lambda": min(boosting.shrinkage, delay.size / 50), "tree_method": "hist", "max_bin": 64, "nthread": _THREADS, "seed": seed,
+            "subsample": 0.6, "colsample_bytree": 0.4, "min_child_weight": min(boosting.min_weight, most),
+            "reg_lambda": min(boosting.shrinkage, most), "tree_method": "hist", "max_bin": 64, "nthread": _THREADS,
+            "seed": seed,
         },
         xgboost.DMatrix(known, label=label, weight=recency),
         num_boost_round=boosting.rounds,
