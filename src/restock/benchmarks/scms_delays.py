@@ -170,7 +170,14 @@ def forecast_delays(
             weight = share * by_class + (1 - share) * by_likeness
             quantiles = share * quantiles + (1 - share) * _weighted_quantiles(all_delays[told], by_likeness)
         groups.append(
-            _Group(at=rows - history.height, delay=all_delays[told], weight=weight, quantiles=quantiles, can_narrow=own)
+            _Group(
+                at=rows - history.height,
+                delay=all_delays[told],
+                weight=weight,
+                quantiles=quantiles,
+                # With shipping notices the classifier is so sure of itself that the intervals are narrow as they are.
+                can_narrow=own and not has_shipments,
+            )
         )
     return _as_forecast(groups, n_lines=new.height)
 
