@@ -69,6 +69,8 @@ def run_scms(
     with progress("reading") as _:
         history = read_scms_lines(data, has_delivery=True)
         new = None if lines is None else read_scms_lines(lines, has_delivery=False)
+    if new is not None:
+        _check_later(history, new)
     windows = _split_windows(history)
     scores: dict[str, list[Score]] = {}
     with progress(f"back-test on {len(windows)} windows") as advance:
@@ -79,7 +81,8 @@ def run_scms(
     mean = {name: _mean_score(of_windows) for name, of_windows in scores.items()}
     if new is not None and out is not None:
         with progress(f"forecasting {new.height} lines") as _:
-            forecast = _forecast_new(history, new, seed=seed, has_shipments=has_shipments)
+            cutoff = _first_and_last(new)[0]
+            forecast = forecast_delays(history, new, cutoff=cutoff, seed=seed, has_shipments=has_shipments)
             write_text(out, as_predictions(forecast, new).write_csv())
     return BenchmarkResult(
         benchmark=NAME,
@@ -166,8 +169,8 @@ def vendor_delays(history: pl.DataFrame, new: pl.DataFrame, *, cutoff: date) -> 
     return DelayForecast(quantiles=quantiles, p_late=p_late)
 
 
-def _forecast_new(history: pl.DataFrame, new: pl.DataFrame, *, seed: int, has_shipments: bool) -> DelayForecast:
-    """Return the forecast of new lines, which must not be scheduled before the history ends.
+def _check_later(history: pl.DataFrame, new: pl.DataFrame) -> None:
+    """Refuse new lines that are scheduled before the history ends.
 
     Raises:
         DataError: they are.
@@ -177,7 +180,6 @@ def _forecast_new(history: pl.DataFrame, new: pl.DataFrame, *, seed: int, has_sh
         raise DataError(
             f"new lines are scheduled from {first} on, expected after {last}, the last scheduled day of the history."
         )
-    return forecast_delays(history, new, cutoff=first, seed=seed, has_shipments=has_shipments)
 
 
 def _first_and_last(lines: pl.DataFrame) -> tuple[date, date]:
