@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln  # type: ignore[import-untyped]
+from scipy.special import gammaln  # type: ignore[import-untyped]  # scipy ships no types
 
 from restock.benchmarks.vn2_features import HORIZON, WeeklyFeatures, weekly_features
 from restock.benchmarks.vn2_state import WeeklySales
