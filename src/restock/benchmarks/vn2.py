@@ -153,7 +153,7 @@ def boosted_policy(
     seed: int,
     extra_share: float = 0.0,
 ) -> WeeklyPolicy:
-    """Return the policy that orders by what `means` say at each cutoff; `extra_share` of the paths is covered beside."""
+    """Return the policy that orders by what `means` say at each cutoff, and covers an extra share of the paths."""
 
     def policy(n_weeks: int, on_hand: Floats, on_order: Floats) -> Floats:
         mean = means[n_weeks]

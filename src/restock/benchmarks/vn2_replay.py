@@ -83,8 +83,10 @@ def official_order(history: WeeklySales, on_hand: Floats, on_order: Floats) -> F
 
 def usual_state(history: WeeklySales) -> tuple[Floats, Floats]:
     """Return a plausible state to begin a replay with: a week and a half of sales on hand, a week of them twice."""
-    level = _seasonal_average(history)[0]
-    return np.round(1.5 * level), np.round(np.stack([level, level], axis=1))
+    level, _ = _seasonal_average(history)
+    on_hand: Floats = np.round(1.5 * level)
+    week: Floats = np.round(level)
+    return on_hand, np.stack([week, week], axis=1)
 
 
 def _seasonal_average(history: WeeklySales) -> tuple[Floats, Floats]:
