@@ -37,10 +37,10 @@ _PATHS = 240
 # Orders of rounds 0 to 5 count; what the last one leaves after its week costs nothing more.
 _LAST_ROUND = 5
 # Share of paths an order covers: more for what sells more, as what is left of it is sold sooner. Tuned on the replay.
-_SHARE_AT_ONE_UNIT = 0.66
-_SHARE_PER_LOG_UNIT = 0.06
+_SHARE_AT_ONE_UNIT = 0.68
+_SHARE_PER_LOG_UNIT = 0.04
 _SHARE_LIMITS = (0.64, 0.76)
-_LAST_ROUND_EXTRA_SHARE = 0.0
+_LAST_ROUND_EXTRA_SHARE = 0.08
 
 Floats = NDArray[np.float64]
 
@@ -146,14 +146,20 @@ def means_by_cutoff(
 
 
 def boosted_policy(
-    history: WeeklySales, features: Mapping[int, WeeklyFeatures], *, means: Mapping[int, Floats], seed: int
+    history: WeeklySales,
+    features: Mapping[int, WeeklyFeatures],
+    *,
+    means: Mapping[int, Floats],
+    seed: int,
+    extra_share: float = 0.0,
 ) -> WeeklyPolicy:
-    """Return the policy that orders by what `means` say at each cutoff."""
+    """Return the policy that orders by what `means` say at each cutoff, and covers an extra share of the paths."""
 
     def policy(n_weeks: int, on_hand: Floats, on_order: Floats) -> Floats:
+        mean = means[n_weeks]
         ratio = variance_ratios(history, features, cutoff=n_weeks)
-        paths = demand_paths(means[n_weeks], ratio, n_paths=_PATHS, rng=np.random.default_rng((seed, n_weeks)))
-        return order_to_cover(missing_units(on_hand, on_order, paths), covered_share(means[n_weeks][:, -1]))
+        paths = demand_paths(mean, ratio, n_paths=_PATHS, rng=np.random.default_rng((seed, n_weeks)))
+        return order_to_cover(missing_units(on_hand, on_order, paths), covered_share(mean[:, -1]) + extra_share)
 
     return policy
 
@@ -175,7 +181,9 @@ def place_orders(state: GameState, features: Mapping[int, WeeklyFeatures], *, se
     n_weeks = history.n_weeks
     fitted = fit_weeks(history, features, cutoff=n_weeks, seed=seed)
     means = {n_weeks: fitted.forecast(features[n_weeks])}
-    return boosted_policy(history, features, means=means, seed=seed)(n_weeks, state.on_hand, state.on_order)
+    extra = _LAST_ROUND_EXTRA_SHARE if state.week == _LAST_ROUND else 0.0
+    policy = boosted_policy(history, features, means=means, seed=seed, extra_share=extra)
+    return policy(n_weeks, state.on_hand, state.on_order)
 
 
 def forecast_errors(history: WeeklySales, means: Mapping[int, Floats], *, begin: int) -> Score:

@@ -66,7 +66,7 @@ def weeks_until(first_week: date, n_weeks: int, *, feast: Callable[[int], date])
         monday = first_week + timedelta(weeks=week)
         away = [(feast(monday.year + year) - monday).days // 7 for year in (-1, 0, 1)]
         found.append(min(away, key=abs))
-    return np.clip(np.array(found), -_FEAST_WEEKS, _FEAST_WEEKS)
+    return np.array([max(-_FEAST_WEEKS, min(_FEAST_WEEKS, weeks)) for weeks in found])
 
 
 def nth_sunday(year: int, month: int, n: int) -> date:

@@ -77,13 +77,16 @@ def official_order(history: WeeklySales, on_hand: Floats, on_order: Floats) -> F
     level, factor = _seasonal_average(history)
     first = history.first_week + timedelta(weeks=history.n_weeks)
     need = level * factor[week_of_year(first, _COVERED_WEEKS)].sum()
-    return np.maximum(np.round(need - on_hand - on_order.sum(axis=1)), 0.0)
+    order: Floats = np.maximum(np.round(need - on_hand - on_order.sum(axis=1)), 0.0)
+    return order
 
 
 def usual_state(history: WeeklySales) -> tuple[Floats, Floats]:
     """Return a plausible state to begin a replay with: a week and a half of sales on hand, a week of them twice."""
-    level = np.round(_seasonal_average(history)[0])
-    return np.round(1.5 * _seasonal_average(history)[0]), np.stack([level, level], axis=1)
+    level, _ = _seasonal_average(history)
+    on_hand: Floats = np.round(1.5 * level)
+    week: Floats = np.round(level)
+    return on_hand, np.stack([week, week], axis=1)
 
 
 def _seasonal_average(history: WeeklySales) -> tuple[Floats, Floats]:

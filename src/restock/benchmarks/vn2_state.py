@@ -48,7 +48,7 @@ class WeeklySales:
     @property
     def n_weeks(self) -> int:
         """Return how many weeks are known."""
-        return self.sales_units.shape[1]
+        return int(self.sales_units.shape[1])
 
     def until(self, n_weeks: int) -> WeeklySales:
         """Return the first weeks alone."""

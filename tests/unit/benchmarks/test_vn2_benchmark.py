@@ -228,6 +228,15 @@ def test_covered_share_rises_with_sales_within_its_limits():
     assert 0 < share[0] < share[-1] < 1 / 1.2
 
 
+def test_last_round_orders_more_as_what_is_left_costs_nothing_later(write_vn2):
+    orders = []
+    for week in (4, 5):
+        state = read_state(write_vn2(f"week{week}", week=week))
+        orders.append(place_orders(state, all_features(state.history), seed=1))
+    assert (orders[1] >= orders[0]).all()
+    assert orders[1].sum() > orders[0].sum()
+
+
 @pytest.mark.skipif(REAL_DATA is None, reason="needs shared/data/vn2 beside a folder above this one")
 def test_official_benchmark_replayed_on_real_history_costs_what_others_measured():
     history = read_state(REAL_DATA).history
