@@ -325,7 +325,8 @@ def _on_one_path(order_lines: OrderLines, units: Quantities, lead_times: NDArray
     opened = order_lines.open_orders
     if opened is not None:
         arrivals = np.rint(np.median(opened.arrival_periods, axis=1)).astype(np.int64)[:, None]
-        opened = OpenOrders(series=opened.series, units=opened.units, arrival_periods=arrivals)
+        came = opened.units if opened.units.ndim == 1 else opened.units.mean(axis=1)
+        opened = OpenOrders(series=opened.series, units=came, arrival_periods=arrivals)
     return replace(
         order_lines,
         demand_paths=units[:, None, :].astype(np.float32),
