@@ -11,13 +11,13 @@ import pytest
 from restock.adapters.storage import read_table, write_table
 from restock.operations.replenishment.daily_plan import read_daily_plan
 from restock.operations.replenishment.judge_overrides import (
-    Decision,
     judge_decisions,
     judge_plan,
     summarise_decisions,
     summarise_judged,
 )
 from restock.operations.replenishment.kept_lines import LineChoice, read_kept_lines
+from restock.operations.stock.overrides import Decision
 from restock.settings import Settings
 from restock.tables import SALES
 from tests.planned_workspace import KEPT, PLAN_DAY, WAREHOUSE
