@@ -20,6 +20,7 @@ from restock.cli import (
     ingest,
     ledger,
     models,
+    replenish,
     serve,
     services,
     stages,
@@ -85,6 +86,7 @@ contract.register(app)
 workspace.register(app)
 demo.register(app)
 models.register(app)
+replenish.register(app)
 ledger.register(app)
 erp.register(app)
 stock.register(app)

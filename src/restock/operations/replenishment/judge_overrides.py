@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from restock.adapters.storage import read_table
 from restock.errors import DataError, NotFoundError
 from restock.operations.daily_forecast import FORECAST_FILE, partition_folder
 from restock.operations.replenishment.kept_lines import KeptLines, LineChoice, read_kept_lines
+from restock.operations.stock.overrides import Decision
 from restock.replenishment.order_lines import OpenOrders, OrderLines
 from restock.replenishment.order_outcomes import order_outcomes
 from restock.settings import Settings
@@ -49,31 +50,6 @@ _SCHEMA = {
     "forecast_error_units": pl.Float64(),
     "average_error_units": pl.Float64(),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """A planner's decision in place of a plan.
-
-    Attributes:
-        override: its identifier.
-        sku: the article.
-        location: where to.
-        as_of: day of the plan.
-        order_quantity: what was decided, base units.
-        reason: why.
-        created_by: by whom.
-        created_at_utc: when.
-    """
-
-    override: str
-    sku: str
-    location: str
-    as_of: date
-    order_quantity: float
-    reason: str
-    created_by: str
-    created_at_utc: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +301,8 @@ def _on_one_path(order_lines: OrderLines, units: Quantities, lead_times: NDArray
     opened = order_lines.open_orders
     if opened is not None:
         arrivals = np.rint(np.median(opened.arrival_periods, axis=1)).astype(np.int64)[:, None]
-        opened = OpenOrders(series=opened.series, units=opened.units, arrival_periods=arrivals)
+        came = opened.units if opened.units.ndim == 1 else opened.units.mean(axis=1)
+        opened = OpenOrders(series=opened.series, units=came, arrival_periods=arrivals)
     return replace(
         order_lines,
         demand_paths=units[:, None, :].astype(np.float32),

