@@ -132,10 +132,10 @@ def clairvoyant_bound(past: Simulation) -> pl.DataFrame:
             ),
             unmet=UnmetDemand.LOST,
         )
-        rows.append(
-            (lines["sku"][root], found.holding_cost, found.shortage_cost, found.ordering_cost, demand[root].sum())
-        )
-    frame = pl.DataFrame(rows, schema=["sku", "holding", "shortage", "ordering", "demand_units"], orient="row")
+        costs = found.holding_cost, found.shortage_cost, found.ordering_cost
+        rows.append((lines["sku"][root], *costs, found.shortage_cost / shortage_cost, float(demand[root].sum())))
+    columns = ["sku", "holding", "shortage", "ordering", "lost_units", "demand_units"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
     nothing = pl.lit(0.0)
     return (
         frame.group_by("sku")
