@@ -198,6 +198,7 @@ def _own_features(
     n_weeks = history.n_weeks
     has_sold = history.sales_units > 0
     silence = np.where(has_sold.any(1), np.argmax(has_sold[:, ::-1], axis=1), n_weeks)
+    recent = [np.nanmean(sales[:, -weeks:], axis=1) for weeks in (1, 4, 13, SEASON_WEEKS)]
     sold_share = np.where(np.isnan(last_year), np.nan, last_year == 0)
     return [
         *(_log_ratio(level_sales[:, -back], level) for back in range(1, 5)),
@@ -215,6 +216,7 @@ def _own_features(
         np.minimum(silence, 40).astype(np.float64),
         np.minimum(n_weeks - np.argmax(is_known, axis=1), _LEVEL_WEEKS).astype(np.float64),
         *(1 - is_known[:, -weeks:].mean(1) for weeks in (1, 4, SEASON_WEEKS)),
+        *recent,
     ]
 
 
@@ -246,7 +248,7 @@ def _last_year_features(
     n_series, n_weeks = sales.shape
     place = target - SEASON_WEEKS
     if place < 1:
-        return [np.full(n_series, np.nan)] * 4
+        return [np.full(n_series, np.nan)] * 6
     level = np.nanmean(sales[:, max(0, place - 26) : min(n_weeks, place + 27)], axis=1)
     near = sales[:, place - 1 : place + 2]
     sold = np.nan_to_num(near[:, 1])
@@ -256,7 +258,7 @@ def _last_year_features(
         code = codes[name]
         ratio = (sum_by(sold, code) + _LAST_YEAR_UNITS) / (sum_by(even, code) + _LAST_YEAR_UNITS)
         found.append(np.log(ratio)[code])
-    return [values - np.log(factor) for values in found]
+    return [*(values - np.log(factor) for values in found), near[:, 1], np.nanmean(near, axis=1)]
 
 
 def _log_ratio(values: Floats, level: Floats) -> Floats:
