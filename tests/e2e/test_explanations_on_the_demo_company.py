@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restock.benchmarks.demo_company import simulate_panel
 from restock.forecasting.explanation.drivers import Driver
 from restock.forecasting.explanation.explain import explain_forecast
 from restock.forecasting.families.fit import fit_forecaster
-from restock.forecasting.panel import build_demand_panel
 from restock.params import read_params
-from restock.simulation.company import found_company, simulate_demo_company
+from restock.simulation.company import found_company
 from restock.simulation.demand import know_effects
 from restock.simulation.streams import Stream, random_stream
 from restock.timeline import add_periods
@@ -27,15 +27,7 @@ SEED = 7
 def test_explained_promotions_and_weekdays_are_near_the_true_ones(family):
     params = read_params(ROOT / "params.yaml", profile="demo")
     horizon = params.forecasting.horizon
-    tables = simulate_demo_company(params.simulation, seed=SEED).tables
-    panel = build_demand_panel(
-        tables["sales"],
-        tables["products"],
-        locations=tables["locations"],
-        calendar=tables["calendar"],
-        frequency=params.forecasting.frequency,
-        horizon=horizon,
-    )
+    panel, _ = simulate_panel(params, seed=SEED)
     known = panel.observed_until(add_periods(panel.last_observed, -horizon, frequency=panel.frequency))
     told = explain_forecast(fit_forecaster(family, known, params=params), known, horizon=horizon)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from restock.benchmarks.demo_company import simulate_panel
 from restock.forecasting.backtest import run_backtest, score_backtest
 from restock.forecasting.combination import combine_backtests
-from restock.forecasting.panel import build_demand_panel
 from restock.params import read_params
-from restock.simulation.company import simulate_demo_company
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES = ("seasonal_naive", "statistical", "random_forest", "xgboost", "neural")
@@ -24,15 +23,7 @@ _BAR = -0.15
 @pytest.mark.parametrize("seed", [101, 102, 103, 104, 105])
 def test_families_and_ensemble_beat_the_baseline_on_demo_companies(seed):
     params = read_params(ROOT / "params.yaml", profile="demo")
-    tables = simulate_demo_company(params.simulation, seed=seed).tables
-    panel = build_demand_panel(
-        tables["sales"],
-        tables["products"],
-        locations=tables["locations"],
-        calendar=tables["calendar"],
-        frequency=params.forecasting.frequency,
-        horizon=params.forecasting.horizon,
-    )
+    panel, _ = simulate_panel(params, seed=seed)
     backtests = {family: run_backtest(panel, family=family, params=params) for family in FAMILIES}
     combined = combine_backtests(backtests, panel, params=params).backtest
     columns = combined.columns

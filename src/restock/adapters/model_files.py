@@ -183,7 +183,7 @@ def _load_tabular(described: dict[str, Any], folder: Path) -> TabularForecaster:
         quantiles=quantiles,
         features=FeatureParams.model_validate(described["features"]),
         groups=GroupLevels(levels=levels),
-        predictor=_load_xgboost(folder, tuple(described["fitted_quantiles"]), quantiles)
+        predictor=_load_xgboost(folder, tuple(described["fitted_quantiles"]), quantiles=quantiles)
         if described["family"] == "xgboost"
         else _load_random_forest(folder, quantiles),
     )
@@ -194,7 +194,7 @@ def _save_xgboost(predictor: XGBoostPredictor, folder: Path) -> None:
     predictor.mean_booster.save_model(folder / MEAN_BOOSTER_FILE)
 
 
-def _load_xgboost(folder: Path, fitted: tuple[float, ...], quantiles: tuple[float, ...]) -> XGBoostPredictor:
+def _load_xgboost(folder: Path, fitted: tuple[float, ...], *, quantiles: tuple[float, ...]) -> XGBoostPredictor:
     import xgboost
 
     from restock.forecasting.families.xgboost import PREDICTION_PARAMS, XGBoostPredictor

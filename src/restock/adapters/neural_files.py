@@ -58,7 +58,7 @@ def save_neural(forecaster: NeuralForecaster, folder: Path) -> None:
         },
     )
     if backend == "tensorflow":
-        _write_saved_model(forecaster.model, layout, folder)
+        _write_saved_model(forecaster.model, layout, folder=folder)
     else:
         _export_apart(folder)
     vocabularies = {name: list(forecaster.vocabularies[name]) for name in STATIC_ATTRIBUTES}
@@ -75,10 +75,10 @@ def export_saved_model(folder: Path) -> None:
     """
     layout, _, _ = _parse_description(read_json(folder / DESCRIPTION_FILE), origin=folder / DESCRIPTION_FILE)
     model = import_keras().saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
-    _write_saved_model(model, layout, folder)
+    _write_saved_model(model, layout, folder=folder)
 
 
-def _write_saved_model(model: Any, layout: WindowLayout, folder: Path) -> None:
+def _write_saved_model(model: Any, layout: WindowLayout, *, folder: Path) -> None:
     """Export a Keras model on TensorFlow into `folder`."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export.") as scratch:
         exported = Path(scratch) / "saved_model"

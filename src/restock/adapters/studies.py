@@ -149,7 +149,7 @@ class Study:
             self._study.enqueue_trial(dict(in_force))
 
         def evaluate(trial: optuna.Trial) -> float:
-            drawn = {name: _suggest(trial, name, dimension) for name, dimension in space.items()}
+            drawn = {name: _suggest(trial, name, dimension=dimension) for name, dimension in space.items()}
             values = drawn if drawn == in_force else shortened(drawn)
             steps = count()
 
@@ -210,7 +210,7 @@ def _values_of(frozen: optuna.trial.FrozenTrial) -> dict[str, float]:
     return shortened(frozen.params) if asked_for is None else dict(asked_for)
 
 
-def _suggest(trial: optuna.Trial, name: str, dimension: Dimension) -> float:
+def _suggest(trial: optuna.Trial, name: str, *, dimension: Dimension) -> float:
     if dimension.is_integer:
         return int(trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.is_log))
     return float(trial.suggest_float(name, dimension.low, dimension.high, log=dimension.is_log))

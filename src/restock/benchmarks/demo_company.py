@@ -93,15 +93,7 @@ def run_demo(params: Params, *, seeds: Sequence[int], progress: ShowProgress) ->
 
 def score_company(seed: int, params: Params, *, progress: ShowProgress) -> CompanyScores:
     """Return how families and ensemble did on the company of one seed."""
-    tables = simulate_demo_company(params.simulation, seed=seed).tables
-    panel = build_demand_panel(
-        tables["sales"],
-        tables["products"],
-        locations=tables["locations"],
-        calendar=tables["calendar"],
-        frequency=params.forecasting.frequency,
-        horizon=params.forecasting.horizon,
-    )
+    panel, n_rows = simulate_panel(params, seed=seed)
     backtests: dict[FamilyName, pl.DataFrame] = {}
     seconds: dict[str, float] = {}
     for family in params.forecasting.families:
@@ -116,11 +108,30 @@ def score_company(seed: int, params: Params, *, progress: ShowProgress) -> Compa
     paired = paired_pinball(combined, backtests[BASELINE], quantiles=params.forecasting.quantiles)
     logger.info("company %d: %d series, %s", seed, panel.n_series, {name: round(s, 1) for name, s in seconds.items()})
     return CompanyScores(
-        rows=tables["sales"].height,
+        rows=n_rows,
         scores=scores,
         paired=_with_segment(paired, panel, seed=seed, params=params),
         seconds=seconds,
     )
+
+
+def simulate_panel(params: Params, *, seed: int) -> tuple[DemandPanel, int]:
+    """Return the panel of the demo company of a seed, and how many rows of sales it has.
+
+    Args:
+        params: simulation, and forecasting.frequency and horizon.
+        seed: of the company.
+    """
+    tables = simulate_demo_company(params.simulation, seed=seed).tables
+    panel = build_demand_panel(
+        tables["sales"],
+        tables["products"],
+        locations=tables["locations"],
+        calendar=tables["calendar"],
+        frequency=params.forecasting.frequency,
+        horizon=params.forecasting.horizon,
+    )
+    return panel, tables["sales"].height
 
 
 def _with_segment(paired: pl.DataFrame, panel: DemandPanel, *, seed: int, params: Params) -> pl.DataFrame:

@@ -89,13 +89,13 @@ def run_m5(
     )
 
     def back_test(family: Contender) -> Score:
-        made = _forecast(family, walmart, known, params=own_params, progress=progress)
+        made = _forecast(family, walmart, history=known, params=own_params, progress=progress)
         return held_out.score(made.mean_units.astype(np.float64), made.quantile_units.astype(np.float64))
 
     race = race_families(families, back_test, by=lambda found: found["wrmsse_level12"])
     is_written = out is not None or quantiles_out is not None
     if is_written:
-        made = _forecast(race.best, walmart, panel, params=own_params, progress=progress)
+        made = _forecast(race.best, walmart, history=panel, params=own_params, progress=progress)
         _write(made, walmart, out=out, quantiles_out=quantiles_out)
     return BenchmarkResult(
         benchmark=NAME,
@@ -135,7 +135,7 @@ class _HeldOut:
 
 
 def _forecast(
-    family: Contender, walmart: WalmartSeries, history: DemandPanel, *, params: Params, progress: ShowProgress
+    family: Contender, walmart: WalmartSeries, *, history: DemandPanel, params: Params, progress: ShowProgress
 ) -> DemandForecast:
     """Return a family's forecast after the last day of `history`.
 

@@ -100,7 +100,7 @@ def run_fresh_recovery(data: Path, params: Params, *, progress: ShowProgress) ->
     with progress("reading") as _:
         daily_params = change_params(params, {"forecasting": {"frequency": "daily", "horizon": 1}})
         panel, series_ids = read_series(data, daily_params)
-        sample = _read_sample(data, panel, series_ids)
+        sample = _read_sample(data, panel, series_ids=series_ids)
     with progress("recovering") as _:
         cut = cut_off_days(sample, rng)
         known = known_demand(cut.panel, _RECOVER_ALL)
@@ -138,7 +138,7 @@ def as_result(
 ) -> BenchmarkResult:
     """Return the scores of all estimates, of the posterior's interval, and the table by share in stock."""
     scores = {name: score_estimate(units[is_scored], truth[is_scored]) for name, units in estimates.items()}
-    posterior = scores.pop(POSTERIOR) | {"coverage_80": _coverage(known, truth, is_scored)}
+    posterior = scores.pop(POSTERIOR) | {"coverage_80": _coverage(known, truth, rows=is_scored)}
     return BenchmarkResult(
         benchmark=NAME,
         family=POSTERIOR,
@@ -196,7 +196,7 @@ def scores_by_share(
                 "from": low,
                 "to": high,
                 "days": int(rows.sum()),
-                "coverage_80": round(_coverage(known, truth, rows), 4),
+                "coverage_80": round(_coverage(known, truth, rows=rows), 4),
                 **{
                     name: {
                         figure: round(value, 4) for figure, value in score_estimate(units[rows], truth[rows]).items()
@@ -208,7 +208,7 @@ def scores_by_share(
     return table
 
 
-def _coverage(known: KnownDemand, truth: Floats, rows: Flags) -> float:
+def _coverage(known: KnownDemand, truth: Floats, *, rows: Flags) -> float:
     """Return the share of days whose demand lies in the posterior's 80 % interval."""
     if known.latent is None:
         raise ValueError("known_demand has no posterior: the rule recovers nothing")
@@ -217,7 +217,7 @@ def _coverage(known: KnownDemand, truth: Floats, rows: Flags) -> float:
     return float(((demand >= quantiles[:, 0] - slack) & (demand <= quantiles[:, 1] + slack)).mean())
 
 
-def _read_sample(data: Path, panel: DemandPanel, series_ids: NDArray[np.int64]) -> HourlySample:
+def _read_sample(data: Path, panel: DemandPanel, *, series_ids: NDArray[np.int64]) -> HourlySample:
     """Return the series of the hourly sample, on the panel's grid.
 
     Raises:

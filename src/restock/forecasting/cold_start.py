@@ -146,20 +146,20 @@ def fit_cold_start(panel: DemandPanel, *, params: Params) -> ColdStart:
         price_slope=0.0,
         log_prices={},
         launch_factor=1.0,
-        season_index=_season_index(sales, series, panel),
+        season_index=_season_index(sales, series, panel=panel),
         ratios=_prior_ratios(params.forecasting.quantiles),
     )
     if not rows.size:
         return empty
-    fitted = _with_levels(empty, series, logs)
+    fitted = _with_levels(empty, series, logs=logs)
     first = np.argmax(~np.isnan(sales), axis=1)
     # Held before the first period of the grid, a series may be of any age; later it was launched.
     is_launch = first >= panel.frequency.season_periods
     fitted = replace(fitted, launch_factor=_launch_factor(sales, logs, rows=np.flatnonzero(is_launch), first=first))
-    return replace(fitted, ratios=_measured_ratios(fitted, sales, series, logs, panel))
+    return replace(fitted, ratios=_measured_ratios(fitted, sales, series=series, logs=logs, panel=panel))
 
 
-def _with_levels(empty: ColdStart, series: pl.DataFrame, logs: Floats) -> ColdStart:
+def _with_levels(empty: ColdStart, series: pl.DataFrame, *, logs: Floats) -> ColdStart:
     """Return the levels fitted on some series, attribute by attribute on what is left, each mean drawn towards zero."""
     log_level = float(logs.mean())
     prices = series.with_columns(log=pl.col("list_price").cast(pl.Float64).log())
@@ -192,7 +192,7 @@ def _launch_factor(sales: Floats, logs: Floats, *, rows: NDArray[np.intp], first
 
 
 def _measured_ratios(
-    fitted: ColdStart, sales: Floats, series: pl.DataFrame, logs: Floats, panel: DemandPanel
+    fitted: ColdStart, sales: Floats, *, series: pl.DataFrame, logs: Floats, panel: DemandPanel
 ) -> tuple[tuple[tuple[float, ...], ...], ...]:
     """Return the ratios of demand to what attributes tell of series treated as new, by kind of newness and level."""
     last = sales[:, -_FEWEST_KNOWN_PERIODS:]
@@ -208,7 +208,7 @@ def _measured_ratios(
             inside = fold != held
             if not inside.any():
                 inside = np.ones(len(skus), dtype=bool)
-            told = _with_levels(fitted, series.filter(inside), logs[inside])
+            told = _with_levels(fitted, series.filter(inside), logs=logs[inside])
             level[~inside] = np.exp(told.log_levels(series.filter(~inside)))
         measured.append(_ratio_table(last, level[:, None] * seasons, level=level, fitted=fitted))
     return tuple(measured)
@@ -242,7 +242,7 @@ def _prior_ratios(quantiles: tuple[float, ...]) -> tuple[tuple[tuple[float, ...]
     return ((row,) * (len(LEVEL_BORDERS_UNITS) + 1),) * 2
 
 
-def _season_index(sales: Floats, series: pl.DataFrame, panel: DemandPanel) -> dict[str, tuple[float, ...]]:
+def _season_index(sales: Floats, series: pl.DataFrame, *, panel: DemandPanel) -> dict[str, tuple[float, ...]]:
     """Return the season of every category: mean demand at a place over that of all, near 1 where little is known."""
     season = panel.frequency.season_periods
     periods = panel.observed_periods - sales.shape[1] + np.arange(sales.shape[1])

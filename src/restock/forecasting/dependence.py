@@ -301,14 +301,18 @@ def _fit_shared(grid: _ScoreGrid, labels: pl.DataFrame, *, kernels: Floats) -> d
     own, own_weights = (values.sum(axis=0) for values in _own_products(grid))
     precision = np.sqrt(horizon - np.arange(horizon))
     for first in SHARED:
-        products = _group_products(grid.scores, labels, [first]) - own
-        pairs = _group_products(grid.variances, labels, [first]) - own_weights
+        products = _group_products(grid.scores, labels, shared=[first]) - own
+        pairs = _group_products(grid.variances, labels, shared=[first]) - own_weights
         # Too few pairs (one series only): nothing is shared.
         usable = pairs > 1e-6
         targets.append(np.where(usable, products / np.maximum(pairs, 1e-6), 0.0) * precision)
         blocks = []
         for second in SHARED:
-            both = pairs if second == first else _group_products(grid.variances, labels, [first, second]) - own_weights
+            both = (
+                pairs
+                if second == first
+                else _group_products(grid.variances, labels, shared=[first, second]) - own_weights
+            )
             share = np.where(usable, both / np.maximum(pairs, 1e-6), float(second == first))
             blocks.append((kernels * share * precision).T)
         rows.append(np.concatenate(blocks, axis=1))
@@ -319,7 +323,7 @@ def _fit_shared(grid: _ScoreGrid, labels: pl.DataFrame, *, kernels: Floats) -> d
     return {name: lags / excess for name, lags in found.items()}
 
 
-def _group_products(values: Floats, labels: pl.DataFrame, shared: list[str]) -> Floats:
+def _group_products(values: Floats, labels: pl.DataFrame, *, shared: list[str]) -> Floats:
     """Return the sum by lag of products within groups of one window: every row with every other, itself included."""
     by = [pl.col("cutoff"), *(pl.col(name) for name in shared if name != ALL_SERIES)]
     code = labels.select(pl.struct(by).rank("dense")).to_series().to_numpy() - 1

@@ -135,10 +135,10 @@ def build_group_history(panel: DemandPanel, demand: FloatArray) -> GroupHistory:
         names = (*sorted(set(column.to_list()) - {EVERYTHING}), EVERYTHING)
         place = {name: code for code, name in enumerate(names)}
         code = np.array([place[name] for name in column.to_list()], dtype=np.intp)
-        count = _sum_by_group(is_known.astype(np.float64), code, len(names))
-        total = np.cumsum(_sum_by_group(units, code, len(names)), axis=1)
+        count = _sum_by_group(is_known.astype(np.float64), code, n_groups=len(names))
+        total = np.cumsum(_sum_by_group(units, code, n_groups=len(names)), axis=1)
         mean_units[attribute] = (total / np.maximum(np.cumsum(count, axis=1), 1)).astype(np.float32)
-        scaled_sum = _sum_by_group(scaled, code, len(names))
+        scaled_sum = _sum_by_group(scaled, code, n_groups=len(names))
         index = np.empty(count.shape, dtype=np.float32)
         for at in range(season):
             same = np.flatnonzero(positions == at)
@@ -157,7 +157,7 @@ def build_group_history(panel: DemandPanel, demand: FloatArray) -> GroupHistory:
     )
 
 
-def _sum_by_group(values: NDArray[np.float64], code: NDArray[np.intp], n_groups: int) -> NDArray[np.float64]:
+def _sum_by_group(values: NDArray[np.float64], code: NDArray[np.intp], *, n_groups: int) -> NDArray[np.float64]:
     """Return sums over the series of each group, the last row over all; shape (n_groups, n_periods)."""
     order = np.argsort(code, kind="stable")
     present, first = np.unique(code[order], return_index=True)

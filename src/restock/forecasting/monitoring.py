@@ -141,14 +141,17 @@ def judge_outcomes(outcomes: pl.DataFrame, *, params: MonitoringParams) -> list[
     n_periods = outcomes["date"].n_unique()
     if n_periods < params.minimum_periods:
         few = f"forecasts of {n_periods} periods have come true, {params.minimum_periods} are needed"
-        return [_unknown("coverage", params.max_coverage_gap, few), _unknown("bias", params.max_bias, few)]
+        return [
+            _unknown("coverage", params.max_coverage_gap, detail=few),
+            _unknown("bias", params.max_bias, detail=few),
+        ]
     covered = outcomes.select(
         pl.col("demand_units").is_between(pl.col("low_units"), pl.col("high_units")).mean()
     ).item()
     demand, mean = float(outcomes["demand_units"].sum()), float(outcomes["mean_units"].sum())
     found = [_coverage_finding(covered, outcomes, limit=params.max_coverage_gap)]
     if demand <= 0:
-        return [*found, _unknown("bias", params.max_bias, "no demand at all")]
+        return [*found, _unknown("bias", params.max_bias, detail="no demand at all")]
     bias = mean / demand - 1
     found.append(
         Finding(
@@ -167,7 +170,7 @@ def _coverage_finding(covered: float | None, outcomes: pl.DataFrame, *, limit: f
     """Return how many demands lay within the band; unknown for a version whose quantiles lack its ends."""
     if covered is None:
         low, high = BAND
-        return _unknown("coverage", limit, f"the kept forecasts have no quantiles {low:g} and {high:g}")
+        return _unknown("coverage", limit, detail=f"the kept forecasts have no quantiles {low:g} and {high:g}")
     n_judged = outcomes.select((pl.col("low_units").is_not_null() & pl.col("high_units").is_not_null()).sum()).item()
     return Finding(
         kind="coverage",
@@ -180,7 +183,7 @@ def _coverage_finding(covered: float | None, outcomes: pl.DataFrame, *, limit: f
     )
 
 
-def _unknown(kind: Kind, limit: float, detail: str) -> Finding:
+def _unknown(kind: Kind, limit: float, *, detail: str) -> Finding:
     return Finding(kind=kind, subject="forecasts", value=None, limit=limit, is_breached=False, detail=detail)
 
 

@@ -156,7 +156,7 @@ def _judge_window(window: _Window, *, drawn_with: str, dependence: DemandDepende
             has_known = is_known[:, :span].any(axis=1)
             sums = demand[has_known, :span].sum(axis=1)
             drawn_sums = paths[has_known, :span].sum(axis=1)
-            judged.sums.append((SERIES_LEVEL, span, *_judge_sums(sums, drawn_sums, quantiles)))
+            judged.sums.append((SERIES_LEVEL, span, *_judge_sums(sums, drawn_sums, quantiles=quantiles)))
         for row in range(0, len(paths), step):
             periods = np.flatnonzero(is_known[row])
             if periods.size > 1:
@@ -166,11 +166,13 @@ def _judge_window(window: _Window, *, drawn_with: str, dependence: DemandDepende
         observed = sum_members(member, window.demand)
         for span in (1, *window.spans()):
             sums = observed[:, :span].sum(axis=1)
-            judged.sums.append((level, span, *_judge_sums(sums, totals[level][:, :span].sum(axis=1), quantiles)))
+            judged.sums.append(
+                (level, span, *_judge_sums(sums, totals[level][:, :span].sum(axis=1), quantiles=quantiles))
+            )
     return judged
 
 
-def _judge_sums(observed: Floats, sums: Floats, quantiles: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
+def _judge_sums(observed: Floats, sums: Floats, *, quantiles: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
     """Return the rank bounds of sums and their mean pinball loss over the quantiles; each of shape (n,)."""
     units = np.quantile(sums, quantiles, axis=1, method="hazen").T
     return *rank_bounds(observed, sums), pinball_loss(observed, units, quantiles).mean(axis=1)

@@ -88,7 +88,7 @@ def judge_reconciliation(backtest: pl.DataFrame, panel: DemandPanel, *, params: 
             made[name].append(hierarchy.add_up(bottom))
     levels = np.array([*hierarchy.levels, *[SERIES_LEVEL] * hierarchy.n_series])
     rows = [
-        {"method": name, "level": level} | _score(np.stack(windows), observed[1:], levels == level)
+        {"method": name, "level": level} | _score(np.stack(windows), observed[1:], is_level=levels == level)
         for name, windows in made.items()
         if windows
         for level in dict.fromkeys(levels.tolist())
@@ -124,7 +124,7 @@ def _known_errors(errors: Floats, cutoffs: list[date], *, place: int, frequency:
     return np.concatenate(parts, axis=1)
 
 
-def _score(forecast: Floats, observed: Floats, is_level: NDArray[np.bool_]) -> dict[str, float]:
+def _score(forecast: Floats, observed: Floats, *, is_level: NDArray[np.bool_]) -> dict[str, float]:
     """Return the metrics of the nodes of one level, all windows together."""
     error = (forecast - observed)[:, is_level]
     sold = max(float(observed[:, is_level].sum()), 1e-12)

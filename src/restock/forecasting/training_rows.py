@@ -253,7 +253,9 @@ def _origin_columns(features: OriginFeatures) -> list[str]:
     return [name for name in features.names if name not in in_units]
 
 
-def _planned(panel: DemandPanel, places: RowPlaces, params: FeatureParams) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _planned(
+    panel: DemandPanel, places: RowPlaces, *, params: FeatureParams
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return price, promotion and holiday of each row's target as planned; what isn't known ahead stays as it was."""
     promotion_period = places.target if "is_promoted" in params.known_ahead else places.origin
     price_period = places.target if "unit_price" in params.known_ahead else places.origin
@@ -274,7 +276,7 @@ def _similar_columns(panel: DemandPanel, places: RowPlaces, *, scale: FloatArray
         origin=places.origin,
         target=places.target,
         scale=scale,
-        planned=_planned(panel, places, params),
+        planned=_planned(panel, places, params=params),
         season_periods=panel.frequency.season_periods,
     )
 
@@ -289,7 +291,7 @@ def _target_columns(
     day_of_month = (dates - dates.astype("datetime64[M]").astype(dates.dtype)).astype(np.float32)
     angle = 2 * np.pi * day_of_year / _YEAR_DAYS
     to_holiday, since_holiday = _holiday_distances(panel.is_holiday)
-    price, is_promoted, is_holiday = _planned(panel, places, params)
+    price, is_promoted, is_holiday = _planned(panel, places, params=params)
     return np.stack(
         [
             places.horizon,

@@ -146,7 +146,7 @@ def write_daily_forecast(
             "data_hashes": {SUPPLY_TERMS.name: None, **known.hashes},
             "orchestration_run": settings.orchestration_run,
         }
-        _publish(staging, folder, description)
+        _publish(staging, folder, description=description)
     cutoff = panel.last_observed
     logger.info("forecast as of %s: %d series, cutoff %s, %s", as_of, panel.n_series, cutoff, model.version)
     return DailyForecast(
@@ -191,7 +191,7 @@ def _describe(model: ServedModel, panel: DemandPanel, *, as_of: date, beside: di
     }
 
 
-def _publish(staging: Path, folder: Path, description: dict[str, Any]) -> None:
+def _publish(staging: Path, folder: Path, *, description: dict[str, Any]) -> None:
     """Make the files in `staging` the partition; one that is there is undone first, so that no two are ever mixed."""
     folder.mkdir(exist_ok=True)
     # A partition counts only while it is described.

@@ -89,7 +89,7 @@ def replay_golden(forecaster: DemandForecaster, golden: Any) -> None:
         raise GoldenReplayError(f"the model can't forecast its golden inputs: {error}") from error
     _compare_labels(forecast, labels)
     for name, got in (("mean_units", forecast.mean_units), ("quantile_units", forecast.quantile_units)):
-        _compare_values(name, got.astype(np.float64), expected[name], forecast=forecast, tolerances=tolerances)
+        _compare_values(name, got.astype(np.float64), expected=expected[name], forecast=forecast, tolerances=tolerances)
 
 
 def _choose_inputs(tables: dict[str, pl.DataFrame], *, frequency: Frequency, horizon: int) -> dict[str, pl.DataFrame]:
@@ -170,8 +170,8 @@ def _compare_labels(forecast: DemandForecast, labels: dict[str, Any]) -> None:
 def _compare_values(
     name: str,
     got: NDArray[np.float64],
-    expected: NDArray[np.float64],
     *,
+    expected: NDArray[np.float64],
     forecast: DemandForecast,
     tolerances: tuple[float, float],
 ) -> None:

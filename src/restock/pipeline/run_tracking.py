@@ -54,7 +54,7 @@ def track_training(
     """
     try:
         place, provenance = tracking_place(settings), read_provenance(settings.root)
-        parent = _open_parent(settings, training["model_type"], provenance)
+        parent = _open_parent(settings, training["model_type"], provenance=provenance)
         run = _family_run(settings, training, model_dir=model_dir, scores=scores, provenance=provenance)
         return log_family_run(place, run, experiment=training["model_type"], parent_run_id=parent)
     except TrackingError as error:
@@ -89,7 +89,7 @@ def track_evaluation(
     try:
         place, provenance = tracking_place(settings), read_provenance(settings.root)
         model_type = candidate["model_type"]
-        parent = _open_parent(settings, model_type, provenance)
+        parent = _open_parent(settings, model_type, provenance=provenance)
         for folder in folders:
             training = read_json(folder / "training.json")
             own = scores.filter(pl.col("family") == training["family"])
@@ -119,7 +119,7 @@ def _path_metrics(path_scores: pl.DataFrame) -> dict[str, float]:
     }
 
 
-def _open_parent(settings: Settings, model_type: str, provenance: Provenance) -> str:
+def _open_parent(settings: Settings, model_type: str, *, provenance: Provenance) -> str:
     tags = {
         "restock.git_commit": provenance.git_commit or "",
         "restock.workspace": settings.root.name,

@@ -96,14 +96,14 @@ def run_tune(
     if n_queued:
         require_experiments(settings.root)
     begun = time.monotonic()
-    job = _prepare(family, settings, params)
+    job = _prepare(family, settings, params=params)
     file = settings.data_dir / "tuning" / f"{family}.db"
     with open_study(file, name=f"{family}-{job.key}", seed=params.seed) as study:
         tracking = _begin_tracking(job, study)
         study.search(
             SEARCH_SPACES[family],
             in_force=job.in_force,
-            objective=_judge(family, params, job.histories),
+            objective=_judge(family, params, histories=job.histories),
             n_trials=n_trials,
             timeout_seconds=timeout_seconds,
             on_trial=_teller(tracking, n_trials=n_trials, on_trial=on_trial),
@@ -133,7 +133,7 @@ class _Job:
     histories: _Histories
 
 
-def _prepare(family: FamilyName, settings: Settings, params: Params) -> _Job:
+def _prepare(family: FamilyName, settings: Settings, *, params: Params) -> _Job:
     """Return the search.
 
     Raises:
@@ -156,7 +156,7 @@ def _conclude(
     """Write the report of what the trials found, put it to use as far as asked for, and return the report."""
     family, in_force = job.family, job.in_force
     file = job.settings.data_dir / "reports" / "tuning" / f"{family}.json"
-    report = _report(family, job.params, job.histories, trials=trials, in_force=in_force)
+    report = _report(family, job.params, histories=job.histories, trials=trials, in_force=in_force)
     report |= {"study": job.key, "is_applied": False, "queued": [], "seconds": round(time.monotonic() - begun, 3)}
     # What was found is kept before anything is done with it, which may fail.
     write_json(file, report)
@@ -166,7 +166,7 @@ def _conclude(
         set_param_values(job.settings.params_file, _changes(family, report["best"], in_force=in_force))
         report["is_applied"] = True
     names = {f"{family}-{job.key}-{trial.number}": trial for trial in _best_first(trials)}
-    report["queued"] = _queue(family, job.settings, names, in_force=in_force, n_queued=n_queued)
+    report["queued"] = _queue(family, job.settings, best_first=names, in_force=in_force, n_queued=n_queued)
     write_json(file, report)
     return report
 
@@ -203,8 +203,8 @@ def _best_first(trials: Sequence[Trial]) -> list[Trial]:
 def _report(
     family: FamilyName,
     params: Params,
-    histories: _Histories,
     *,
+    histories: _Histories,
     trials: Sequence[Trial],
     in_force: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def _read_histories(settings: Settings, params: Params) -> _Histories:
     )
 
 
-def _judge(family: FamilyName, params: Params, histories: _Histories) -> Objective:
+def _judge(family: FamilyName, params: Params, *, histories: _Histories) -> Objective:
     """Return what gives some values' mean pinball loss over the inner windows."""
 
     def objective(values: Mapping[str, float], report: Callable[[float], bool]) -> float:
@@ -290,8 +290,8 @@ def _changes(family: FamilyName, values: Mapping[str, float], *, in_force: Mappi
 def _queue(
     family: FamilyName,
     settings: Settings,
-    best_first: Mapping[str, Trial],
     *,
+    best_first: Mapping[str, Trial],
     in_force: Mapping[str, float],
     n_queued: int,
 ) -> list[str]:

@@ -169,7 +169,7 @@ def all_units_discount_quantity(
         (800, 2, 978.6)
     """
     _check_prices(breakpoints, unit_costs)
-    best: DiscountedQuantity | None = None
+    found: list[DiscountedQuantity] = []
     ends = (*breakpoints[1:], math.inf)
     for region, (start, end, price) in enumerate(zip(breakpoints, ends, unit_costs, strict=True)):
         holding_cost = holding_cost_share * price
@@ -180,11 +180,8 @@ def all_units_discount_quantity(
             continue
         quantity = max(free, start)
         cost = price * demand_rate + fixed_order_cost * demand_rate / quantity + holding_cost * quantity / 2
-        if best is None or cost < best.cost:
-            best = DiscountedQuantity(order_quantity=quantity, price_region=region, cost=cost)
-    if best is None:
-        raise ValueError(f"no price region holds a quantity; breakpoints must rise from 0, got {tuple(breakpoints)}.")
-    return best
+        found.append(DiscountedQuantity(order_quantity=quantity, price_region=region, cost=cost))
+    return _cheapest(found, breakpoints)
 
 
 def incremental_discount_quantity(
@@ -202,7 +199,7 @@ def incremental_discount_quantity(
     Source: Snyder and Shen (2019), eq. 3.20 to 3.22.
     """
     _check_prices(breakpoints, unit_costs)
-    best: DiscountedQuantity | None = None
+    found: list[DiscountedQuantity] = []
     saved = 0.0
     ends = (*breakpoints[1:], math.inf)
     for region, (start, end, price) in enumerate(zip(breakpoints, ends, unit_costs, strict=True)):
@@ -216,11 +213,19 @@ def incremental_discount_quantity(
         if start <= quantity < end:
             paid = price * demand_rate + holding_cost_share * saved / 2
             cost = paid + (fixed_order_cost + saved) * demand_rate / quantity + holding_cost * quantity / 2
-            if best is None or cost < best.cost:
-                best = DiscountedQuantity(order_quantity=quantity, price_region=region, cost=cost)
-    if best is None:
+            found.append(DiscountedQuantity(order_quantity=quantity, price_region=region, cost=cost))
+    return _cheapest(found, breakpoints)
+
+
+def _cheapest(found: Sequence[DiscountedQuantity], breakpoints: Sequence[float]) -> DiscountedQuantity:
+    """Return the quantity of the least cost, the smallest of equals.
+
+    Raises:
+        ValueError: no price region holds a quantity.
+    """
+    if not found:
         raise ValueError(f"no price region holds a quantity; breakpoints must rise from 0, got {tuple(breakpoints)}.")
-    return best
+    return min(found, key=lambda each: each.cost)
 
 
 def joint_order_quantities(

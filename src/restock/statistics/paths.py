@@ -116,17 +116,19 @@ def iterate_paths(
     if n_paths < 2:
         raise ValueError(f"n_paths must be at least 2, got {n_paths}")
     levels = (np.arange(n_paths) + 0.5) / n_paths
-    own = {kind: _factor(lags.own, kind, horizon) for kind in sorted(set(series.kinds))}
+    own = {kind: _factor(lags.own, kind, horizon=horizon) for kind in sorted(set(series.kinds))}
     shocks = {
         shared: _SharedShocks(
-            shared, _factor(lags.shared, shared, horizon), horizon=horizon, n_paths=n_paths, seed=seed
+            shared, _factor(lags.shared, shared, horizon=horizon), horizon=horizon, n_paths=n_paths, seed=seed
         )
         for shared in lags.shared
     }
     size = max(1, _BLOCK_NUMBERS // (horizon * n_paths))
     for first in range(0, n_series, size):
         rows = slice(first, min(first + size, n_series))
-        scores = _own_scores(series.keys[rows], series.kinds[rows], own, horizon=horizon, n_paths=n_paths, seed=seed)
+        scores = _own_scores(
+            series.keys[rows], series.kinds[rows], factors=own, horizon=horizon, n_paths=n_paths, seed=seed
+        )
         for shared, shock in shocks.items():
             shock.add_to(scores, series.groups[shared][rows])
         order = np.argsort(scores, axis=-1)
@@ -148,7 +150,7 @@ def normal_numbers(seed: int, *names: str, shape: tuple[int, ...]) -> NDArray[np
     return np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
 
 
-def _factor(by_name: Mapping[str, NDArray[np.float64]], name: str, horizon: int) -> NDArray[np.float32]:
+def _factor(by_name: Mapping[str, NDArray[np.float64]], name: str, *, horizon: int) -> NDArray[np.float32]:
     if name not in by_name or len(by_name[name]) < horizon:
         known = len(by_name[name]) if name in by_name else 0
         raise ValueError(f"{name!r} has {known} lags, expected at least {horizon} (lag 0 included)")
@@ -159,8 +161,8 @@ def _factor(by_name: Mapping[str, NDArray[np.float64]], name: str, horizon: int)
 def _own_scores(
     keys: Sequence[str],
     kinds: Sequence[str],
-    factors: Mapping[str, NDArray[np.float32]],
     *,
+    factors: Mapping[str, NDArray[np.float32]],
     horizon: int,
     n_paths: int,
     seed: int,

@@ -32,21 +32,25 @@ QUANTILE_FORECAST = Table(
     orders=(ColumnOrder(earlier="cutoff", later="date"),),
 )
 
+
+def _lag_columns(first: int, *, lag: str, value: str) -> tuple[Column, ...]:
+    """Return the columns of a correlation by lag that a model version learned, lags counted from `first`."""
+    return (
+        CUTOFF,
+        MODEL_VERSION,
+        Column(name="lag", type=INTEGER, description=lag, unit="periods", minimum=first),
+        Column(name="rank_correlation", type=NUMBER, description=value, minimum=-1, maximum=1),
+    )
+
+
 DEMAND_DEPENDENCE = Table(
     name="demand_dependence",
     description="How demand of one series hangs together across the horizon, per segment and lag.",
     key=("segment", "cutoff", "model_version", "lag"),
     columns=(
         Column(name="segment", type=TEXT, description="ABC class and intermittence, such as A-smooth."),
-        CUTOFF,
-        MODEL_VERSION,
-        Column(name="lag", type=INTEGER, description="Periods between two demands.", unit="periods", minimum=1),
-        Column(
-            name="rank_correlation",
-            type=NUMBER,
-            description="Rank correlation of the two demands given their forecasts.",
-            minimum=-1,
-            maximum=1,
+        *_lag_columns(
+            1, lag="Periods between two demands.", value="Rank correlation of the two demands given their forecasts."
         ),
     ),
 )
@@ -62,15 +66,10 @@ DEMAND_COMOVEMENT = Table(
             description="What the two series share: all (everything), region, category, location or sku.",
             choices=("all", "region", "category", "location", "sku"),
         ),
-        CUTOFF,
-        MODEL_VERSION,
-        Column(name="lag", type=INTEGER, description="Periods between the two demands.", unit="periods", minimum=0),
-        Column(
-            name="rank_correlation",
-            type=NUMBER,
-            description="Rank correlation, given their forecasts, that this and nothing else makes.",
-            minimum=-1,
-            maximum=1,
+        *_lag_columns(
+            0,
+            lag="Periods between the two demands.",
+            value="Rank correlation, given their forecasts, that this and nothing else makes.",
         ),
     ),
 )

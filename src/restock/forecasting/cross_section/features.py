@@ -193,23 +193,23 @@ def _similar_columns(
     same_day = history.is_holiday[:, past] == history.is_holiday[:, target, None]
     by_day = recent * np.where(same_day, np.float32(1), np.float32(_OTHER_HOLIDAY_WEIGHT))
     columns: Columns = {}
-    columns |= _similar_means("day", by_day, sales, level=level, groups={})
+    columns |= _similar_means("day", by_day, sales=sales, level=level, groups={})
     if "unit_price" not in known_ahead:
         return columns
     gap = (history.price[:, past] - history.price[:, target, None]) / np.float32(_PRICE_BANDWIDTH)
     nearness = np.exp(-gap * gap)
     groups = {name: history.codes[name] for name in ("sku", "sku_region")}
-    columns |= _similar_means("price", recent * nearness, sales, level=level, groups=groups)
-    columns |= _similar_means("price_day", by_day * nearness, sales, level=level, groups=groups)
+    columns |= _similar_means("price", recent * nearness, sales=sales, level=level, groups=groups)
+    columns |= _similar_means("price_day", by_day * nearness, sales=sales, level=level, groups=groups)
     if "is_promoted" in known_ahead:
         same = history.is_promoted[:, past] == history.is_promoted[:, target, None]
         weights = recent * nearness * np.where(same, np.float32(1), np.float32(_OTHER_PROMOTION_WEIGHT))
-        columns |= _similar_means("price_promotion", weights, sales, level=level, groups={})
+        columns |= _similar_means("price_promotion", weights, sales=sales, level=level, groups={})
     return columns
 
 
 def _similar_means(
-    name: str, weights: FloatArray, sales: FloatArray, *, level: FloatArray, groups: Mapping[str, Codes]
+    name: str, weights: FloatArray, *, sales: FloatArray, level: FloatArray, groups: Mapping[str, Codes]
 ) -> Columns:
     """Return the weighted mean of `sales` by series, shrunk to the level, and by group, in units of the level."""
     total, weight = np.einsum("ij,ij->i", weights, sales), weights.sum(axis=1)

@@ -86,7 +86,9 @@ def plan_response(history: PanelHistory, origin: int, *, level: FloatArray) -> P
     prices, promotions, ratios = (
         values - mean[:, None] for values, mean in zip((log_price, promoted, ratio), usual, strict=True)
     )
-    price_slope, promotion_slope = _slopes(weights, prices, promotions, ratios, code=history.codes["sku"])
+    price_slope, promotion_slope = _slopes(
+        weights, prices, promotions=promotions, ratios=ratios, code=history.codes["sku"]
+    )
     explained = usual[2][:, None] + price_slope[:, None] * prices + promotion_slope[:, None] * promotions
     return PlanResponse(
         price_slope=price_slope,
@@ -134,7 +136,7 @@ def response_columns(
 
 
 def _slopes(
-    weights: FloatArray, prices: FloatArray, promotions: FloatArray, ratios: FloatArray, *, code: Codes
+    weights: FloatArray, prices: FloatArray, *, promotions: FloatArray, ratios: FloatArray, code: Codes
 ) -> tuple[FloatArray, FloatArray]:
     """Return the price and the promotion slope of each series' sku; all arrays are around their series' mean."""
 

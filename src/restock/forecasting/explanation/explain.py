@@ -118,7 +118,7 @@ def _explain_block(forecaster: DemandForecaster, panel: DemandPanel, *, horizon:
     if isinstance(forecaster, EnsembleForecaster):
         return _explain_ensemble(forecaster, plan, level=level, served=served)
     mean_units, parts = _explain_family(forecaster, plan, horizon=horizon)
-    _check_rebuilt(mean_units, served, forecaster)
+    _check_rebuilt(mean_units, served, forecaster=forecaster)
     own = served.mean_units.astype(np.float64)
     return _explanation(served, plan, parts=parts, level=level, own=own, remainders={})
 
@@ -159,7 +159,7 @@ def _explain_ensemble(
     cold = (1 - own) * told
     calibrated = total - cold - own * mean_units
     if ensemble.calibration is None:
-        _check_rebuilt(own * mean_units + cold, served, ensemble)
+        _check_rebuilt(own * mean_units + cold, served, forecaster=ensemble)
     remainders = {
         remainder: units
         for remainder, units, is_there in (
@@ -199,7 +199,7 @@ def _explanation(
     )
 
 
-def _check_rebuilt(mean_units: Floats, served: DemandForecast, forecaster: DemandForecaster) -> None:
+def _check_rebuilt(mean_units: Floats, served: DemandForecast, *, forecaster: DemandForecaster) -> None:
     """Refuse to explain a forecast by inputs that do not give it.
 
     Raises:

@@ -93,8 +93,8 @@ def _of_rows(forecaster: TabularForecaster, plan: UsualPlan, *, horizon: int) ->
     # Of rows, holidays before the cutoff are read only for how long ago the last one was.
     first_near = max(0, panel.observed_periods - HOLIDAY_REACH_PERIODS)
     planned = _plans(plan, holidays_from=first_near)
-    of_year = _columns(names, Driver.SEASON, frequency) if frequency is Frequency.DAILY else []
-    earlier = _rows_of_usual_days(forecaster, panel, features)
+    of_year = _columns(names, Driver.SEASON, frequency=frequency) if frequency is Frequency.DAILY else []
+    earlier = _rows_of_usual_days(forecaster, panel, features=features)
     usual: dict[Coalition, list[FloatArray]] = {}
     for part, one in planned.items():
         reaching = one.extended(horizon + season)
@@ -134,7 +134,7 @@ def _later_plan(panel: DemandPanel, periods: int) -> DemandPanel:
     )
 
 
-def _rows_of_usual_days(forecaster: TabularForecaster, panel: DemandPanel, features: OriginFeatures) -> FloatArray:
+def _rows_of_usual_days(forecaster: TabularForecaster, panel: DemandPanel, *, features: OriginFeatures) -> FloatArray:
     """Return the inputs about the usual days themselves, for what they say of the time of year.
 
     Shape (n_series, n_days, n_columns), newest first, as far back as the grid reaches.
@@ -181,7 +181,7 @@ def _of_windows(forecaster: NeuralForecaster, plan: UsualPlan, *, horizon: int) 
     return _of_columns(names, plan, actual=actual, usual=dict.fromkeys(actual, usual), predict=predict)
 
 
-def _columns(names: Sequence[str], driver: Driver, frequency: Frequency) -> list[int]:
+def _columns(names: Sequence[str], driver: Driver, *, frequency: Frequency) -> list[int]:
     return [place for place, name in enumerate(names) if driver_of(name, frequency=frequency) is driver]
 
 
@@ -203,20 +203,24 @@ def _of_columns(
         predict: means of blocks of inputs, shape (n_blocks, n_series, horizon), units.
     """
     frequency = plan.panel.frequency
-    columns = {driver: _columns(names, driver, frequency) for driver in drivers_of_calendar(frequency)}
+    columns = {driver: _columns(names, driver, frequency=frequency) for driver in drivers_of_calendar(frequency)}
     drivers = (*columns, *plan.drivers)
     blocks, counts = [], []
     for coalition in _coalitions(drivers):
         part = coalition & frozenset(plan.drivers)
         swapped = [column for driver in columns if driver not in coalition for column in columns[driver]]
-        mixed = [_with_columns(actual[part], donor, swapped) for donor in usual[part]] if swapped else [actual[part]]
+        mixed = (
+            [_with_columns(actual[part], donor, columns=swapped) for donor in usual[part]]
+            if swapped
+            else [actual[part]]
+        )
         blocks += mixed
         counts.append(len(mixed))
     means = np.split(predict(np.stack(blocks)), np.cumsum(counts)[:-1])
     return Situations(drivers=drivers, mean_units=np.stack([of_days.mean(axis=0) for of_days in means]))
 
 
-def _with_columns(inputs: FloatArray, donor: FloatArray, columns: list[int]) -> FloatArray:
+def _with_columns(inputs: FloatArray, donor: FloatArray, *, columns: list[int]) -> FloatArray:
     mixed = inputs.copy()
     mixed[:, :, columns] = donor[:, :, columns]
     return mixed

@@ -95,7 +95,7 @@ def fit_random_forest(
     if on_progress is not None:
         on_progress(1, 2)
     leaf_targets, first_node = _sample_leaves(
-        forest, rows.inputs, rows.targets, samples=tuned.samples_per_leaf, seed=params.seed
+        forest, rows.inputs, targets=rows.targets, samples=tuned.samples_per_leaf, seed=params.seed
     )
     if on_progress is not None:
         on_progress(2, 2)
@@ -112,7 +112,7 @@ def fit_random_forest(
 
 
 def _sample_leaves(
-    forest: Any, inputs: FloatArray, targets: FloatArray, *, samples: int, seed: int
+    forest: Any, inputs: FloatArray, *, targets: FloatArray, samples: int, seed: int
 ) -> tuple[FloatArray, NDArray[np.int64]]:
     """Return `samples` targets for every leaf, drawn with replacement from the rows that fall into it."""
     rng = np.random.default_rng(seed)

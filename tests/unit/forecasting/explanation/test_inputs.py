@@ -25,18 +25,6 @@ from restock.forecasting.segments import fit_segment_rule
 HORIZON = 10
 
 
-@pytest.fixture(scope="module")
-def fitted():
-    known = {}
-
-    def build(family, panel, params):
-        if (family, params) not in known:
-            known[family, params] = fit_forecaster(family, panel, params=params)
-        return known[family, params]
-
-    return build
-
-
 def expectation(node, row, known):
     """Return a tree's value with only some inputs known: at a split by another, both ways by what went there."""
     if "leaf" in node:

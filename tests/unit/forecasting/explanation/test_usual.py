@@ -7,49 +7,34 @@ import pytest
 
 from restock.forecasting.explanation.drivers import Driver
 from restock.forecasting.explanation.usual import split_plan, usual_days, usual_level
+from tests.unit.forecasting.explanation.plans import flattened, written
 
 
 @pytest.fixture
 def plain(make_panel):
     """One series of 70 periods that sells 5 a period at 2.00, with 10 planned periods ahead."""
-    panel = make_panel(n_series=1, n_periods=70)
-    flat = np.zeros_like(panel.sales_units)
-    sales = flat + 5
-    sales[:, 70:] = np.nan
-    return replace(
-        panel, sales_units=sales, stockout_share=flat, unit_price=flat + 2, is_promoted=flat, is_holiday=flat
-    )
-
-
-def changed(panel, **cells):
-    """Return the panel with some cells of the first series written over, by name: {period: value}."""
-    grids = {}
-    for name, values in cells.items():
-        grids[name] = getattr(panel, name).copy()
-        for period, value in values.items():
-            grids[name][0, period] = value
-    return replace(panel, **grids)
+    return flattened(make_panel(n_series=1, n_periods=70), units=5)
 
 
 def test_usual_level_leaves_out_promotions_holidays_stockouts_and_what_is_older_than_56(plain):
     odd = {60: 100.0, 61: 0.0, 62: 50.0, 3: 1000.0}
-    panel = changed(plain, sales_units=odd, is_promoted={60: 1.0}, stockout_share={61: 0.4}, is_holiday={62: 1.0})
+    panel = written(plain, sales_units=odd, is_promoted={60: 1.0}, stockout_share={61: 0.4}, is_holiday={62: 1.0})
     assert usual_level(panel).tolist() == [5.0]
     # Not marked, the same cells count: 56 periods with 53 times 5 in them.
-    assert usual_level(changed(plain, sales_units=odd)).tolist() == pytest.approx([(53 * 5 + 150) / 56])
+    assert usual_level(written(plain, sales_units=odd)).tolist() == pytest.approx([(53 * 5 + 150) / 56])
 
 
 def test_usual_level_with_few_usual_periods_takes_all_known_ones_and_without_sales_is_zero(plain):
     always = replace(plain, is_promoted=np.ones_like(plain.is_promoted))
     assert usual_level(always).tolist() == [5.0]
-    old = changed(plain, sales_units=dict.fromkeys(range(10, 70), np.nan))
+    old = written(plain, sales_units=dict.fromkeys(range(10, 70), np.nan))
     assert usual_level(old).tolist() == [5.0]
     never = replace(plain, sales_units=np.full_like(plain.sales_units, np.nan))
     assert usual_level(never).tolist() == [0.0]
 
 
 def test_split_plan_takes_a_cut_price_as_regular_price_times_discount(plain):
-    panel = changed(plain, unit_price={72: 1.5, 73: 2.2}, is_promoted={72: 1.0})
+    panel = written(plain, unit_price={72: 1.5, 73: 2.2}, is_promoted={72: 1.0})
     plan = split_plan(panel)
     assert plan.usual_price.tolist() == [[2.0]]
     np.testing.assert_allclose(plan.regular_price[0, 1:5], [2.0, 2.0, 2.2, 2.0], rtol=1e-6)
@@ -58,7 +43,7 @@ def test_split_plan_takes_a_cut_price_as_regular_price_times_discount(plain):
 
 
 def test_without_takes_only_what_is_dropped_and_leaves_the_history(plain):
-    panel = changed(
+    panel = written(
         plain, unit_price={72: 1.5, 73: 2.2, 65: 1.8}, is_promoted={72: 1.0, 65: 1.0}, is_holiday={71: 1.0, 66: 1.0}
     )
     plan = split_plan(panel)
@@ -79,13 +64,13 @@ def test_without_takes_only_what_is_dropped_and_leaves_the_history(plain):
 
 def test_drivers_of_a_plain_plan_are_none_and_a_holiday_reaches_over_the_cutoff(plain):
     assert split_plan(plain).drivers == ()
-    assert split_plan(changed(plain, is_holiday={60: 1.0})).drivers == (Driver.HOLIDAY,)
-    assert split_plan(changed(plain, is_holiday={50: 1.0})).drivers == ()
+    assert split_plan(written(plain, is_holiday={60: 1.0})).drivers == (Driver.HOLIDAY,)
+    assert split_plan(written(plain, is_holiday={50: 1.0})).drivers == ()
 
 
 def test_split_plan_without_any_price_changes_nothing(plain):
     panel = replace(plain, unit_price=np.full_like(plain.unit_price, np.nan))
-    plan = split_plan(changed(panel, is_promoted={72: 1.0}))
+    plan = split_plan(written(panel, is_promoted={72: 1.0}))
     assert plan.drivers == (Driver.PROMOTION,)
     assert np.isnan(plan.without(frozenset({Driver.PROMOTION})).unit_price).all()
 
