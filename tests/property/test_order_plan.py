@@ -8,9 +8,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from restock.replenishment.cost_curves import order_cost_curves
+from restock.replenishment.feasible_orders import Binding
 from restock.replenishment.order_lines import Objective, OrderLines, order_terms
-from restock.replenishment.order_plan import plan_orders
+from restock.replenishment.order_plan import plan_orders, with_orders
 from restock.replenishment.path_safety import path_safety_stock
+from restock.replenishment.shared_constraints import SharedLimit, share_constraints
 from restock.replenishment.simulate import UnmetDemand
 
 seeds = st.integers(0, 2**31)
@@ -121,3 +124,35 @@ def test_longer_lead_times_of_all_orders_never_lower_the_level(seed, unmet, long
     terms = order_terms(5, holding_cost=1.0, shortage_cost=2.0, cycle_service_level=0.9)
     before, after = (plan_orders(one, terms, objective=Objective.CYCLE_SERVICE) for one in (usual, later))
     assert (after.order_up_to_level >= before.order_up_to_level).all()
+
+
+@given(seeds, unmet_demand, st.sampled_from(list(Objective)), st.floats(0, 20), st.floats(0.2, 1.0))
+@settings(max_examples=40, deadline=None)
+def test_curves_choose_the_plan_and_a_shared_budget_keeps_all_terms(seed, unmet, objective, minimum, share):
+    lines = any_lines(seed, unmet)
+    terms = order_terms(
+        5, holding_cost=0.3, shortage_cost=5.0, fixed_order_cost=np.arange(5.0), minimum_order_quantity=minimum,
+        order_multiple=np.array([1.0, 2, 0.5, 6, 1]), most_order_quantity=np.array([50.0, 50, 20, 50, 3]),
+        fill_rate=0.5 if objective is Objective.FILL_RATE else np.nan,
+        cycle_service_level=0.5 if objective is Objective.CYCLE_SERVICE else np.nan,
+    )  # fmt: skip
+    plan = plan_orders(lines, terms, objective=objective)
+    curves = order_cost_curves(lines, terms, plan, objective=objective)
+    rows = np.arange(5)
+    planned = np.argmin(np.abs(curves.quantities - plan.order_quantity[:, None]), axis=1)
+    assert np.allclose(curves.quantities[rows, planned], plan.order_quantity)
+    assert np.allclose(curves.costs[rows, planned], curves.costs.min(axis=1), rtol=1e-4, atol=1e-4)
+    prices = np.arange(1.0, 6.0)
+    floor = np.where(np.isfinite(curves.costs), curves.quantities, np.inf).min(axis=1)
+    least, alone = float(prices @ floor), float(prices @ plan.order_quantity)
+    most = max(least, share * alone)
+    limit = SharedLimit(kind=Binding.BUDGET, name="today", use=prices, most=most)
+    shared = share_constraints(curves, limits=[limit])
+    assert prices @ shared.order_quantity <= most * (1 + 1e-9) + 1e-6
+    ordered = shared.order_quantity > 0
+    assert (shared.order_quantity[ordered] >= minimum - 1e-6).all()
+    assert (shared.order_quantity <= terms.most_order_quantity + 1e-6).all()
+    steps = shared.order_quantity / terms.order_multiple
+    assert np.allclose(steps, np.round(steps), atol=1e-6)
+    final = with_orders(plan, lines, terms, order_quantity=shared.order_quantity, bindings=shared.binding)
+    assert final.order_quantity.tolist() == shared.order_quantity.tolist()

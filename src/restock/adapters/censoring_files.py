@@ -7,9 +7,6 @@ from typing import Any
 
 from restock.forecasting.censoring import CensoringRule
 
-# Models that were fitted before demand was recovered forecast as they did then.
-NO_RECOVERY: Mapping[str, Any] = {"recover_from_share": 1.0, "silence_probability": 1.0}
-
 
 def read_censoring_rule(described: Mapping[str, Any]) -> CensoringRule:
     """Return the rule of a model's description, also of one that holds the largest stockout share alone.

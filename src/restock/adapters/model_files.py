@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
+from pydantic import ValidationError
 
-from restock.adapters.censoring_files import NO_RECOVERY
 from restock.adapters.ensemble_files import load_ensemble, save_ensemble
 from restock.adapters.storage import read_json, write_bytes, write_json
 from restock.errors import DataError, NotFoundError
@@ -34,6 +34,7 @@ LEAVES_FILE = "leaf_targets.npz"
 _SCHEMA_VERSION = 1
 # 2: groups by sku, similar periods among the features, fitted levels of XGBoost.
 _TABULAR_SCHEMA_VERSION = 2
+_SCHEMA_VERSIONS = {"random_forest": _TABULAR_SCHEMA_VERSION, "xgboost": _TABULAR_SCHEMA_VERSION}
 
 # All that a fitted RandomForestRegressor is made of; a file that names any other type is refused.
 _TRUSTED_FOREST_TYPES = [
@@ -91,12 +92,24 @@ def load_forecaster(folder: Path) -> DemandForecaster:
         "ensemble": lambda: load_ensemble(folder, load_member=load_forecaster),
     }
     if family in loaders:
+        expected = _SCHEMA_VERSIONS.get(family, _SCHEMA_VERSION)
+        if described.get("schema_version") != expected:
+            raise DataError(
+                f"{folder / DESCRIPTION_FILE} has schema {described.get('schema_version')!r}, expected {expected}. "
+                "Train again with this version of restock."
+            )
         try:
             return loaders[family]()
         except KeyError as error:
             raise DataError(
                 f"{folder / DESCRIPTION_FILE} lacks {error}, expected all that save_forecaster writes. "
                 "Restore the folder, or train anew."
+            ) from error
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise DataError(
+                f"{folder / DESCRIPTION_FILE} is not what save_forecaster writes: {faults}. Restore the folder, or "
+                "train anew."
             ) from error
     raise DataError(f"{folder / DESCRIPTION_FILE} names family {family!r}, expected one this version of restock knows.")
 
@@ -155,16 +168,7 @@ def _save_tabular(forecaster: TabularForecaster, folder: Path) -> None:
 
 
 def _load_tabular(described: dict[str, Any], folder: Path) -> TabularForecaster:
-    """Return the forecaster of trees that `_save_tabular` wrote.
-
-    Raises:
-        DataError: it was written by a version of restock whose rows have other columns.
-    """
-    if described["schema_version"] != _TABULAR_SCHEMA_VERSION:
-        raise DataError(
-            f"{folder / DESCRIPTION_FILE} has schema {described['schema_version']!r}, expected "
-            f"{_TABULAR_SCHEMA_VERSION}. Train again with this version of restock."
-        )
+    """Return the forecaster of trees that `_save_tabular` wrote."""
     quantiles = tuple(described["quantiles"])
     levels = {
         attribute: {
@@ -177,7 +181,7 @@ def _load_tabular(described: dict[str, Any], folder: Path) -> TabularForecaster:
         family=described["family"],
         horizon=described["horizon"],
         quantiles=quantiles,
-        features=FeatureParams.model_validate({**NO_RECOVERY, **described["features"]}),
+        features=FeatureParams.model_validate(described["features"]),
         groups=GroupLevels(levels=levels),
         predictor=_load_xgboost(folder, tuple(described["fitted_quantiles"]), quantiles)
         if described["family"] == "xgboost"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -74,44 +76,27 @@ def run_m5(
     """
     begun = time.monotonic()
     own_params = _m5_params(params)
-    with progress("reading") as _:
+    with progress("reading"):
         walmart = read_walmart(data, own_params)
     panel = walmart.panel
     logger.info("read %d series x %d days up to %s", panel.n_series, panel.observed_periods, panel.last_observed)
     # Prices of the weeks to come are part of the competition's data, and so are those of the held-out days.
     known = known_before(panel, held_out_days=HELD_OUT_DAYS, has_plan=True)
-    sold = units_sold(panel)[:, known.observed_periods :]
-    weights, scales = dollar_weights(known), walmart.scale_at(walmart.last_day - HELD_OUT_DAYS)
-
-    def forecast(family: Contender, history: DemandPanel) -> DemandForecast:
-        with progress(f"{family}: up to {history.last_observed}") as advance:
-            if family == SHRUNKEN_LEVELS:
-                return forecast_walmart(walmart, history)
-            if family == "cross_section":
-                raise ConfigurationError(f"m5 has too few days for {family}; name another of --families.")
-            fitted = fit_forecaster(family, history, params=own_params, on_progress=advance)
-            return fitted.forecast(history, horizon=HORIZON_DAYS)
-
-    def score(mean: Floats, quantile_units: Floats | None) -> Score:
-        found = score_means(mean, sold=sold, weights=weights, scales=scales)
-        if quantile_units is not None:
-            found["scaled_pinball"] = score_quantiles(
-                quantile_units, QUANTILES, sold=sold, weights=weights, scales=scales
-            )
-        return found
+    held_out = _HeldOut(
+        sold=units_sold(panel)[:, known.observed_periods :],
+        weights=dollar_weights(known),
+        scales=walmart.scale_at(walmart.last_day - HELD_OUT_DAYS),
+    )
 
     def back_test(family: Contender) -> Score:
-        made = forecast(family, known)
-        return score(made.mean_units.astype(np.float64), made.quantile_units.astype(np.float64))
+        made = _forecast(family, walmart, known, params=own_params, progress=progress)
+        return held_out.score(made.mean_units.astype(np.float64), made.quantile_units.astype(np.float64))
 
     race = race_families(families, back_test, by=lambda found: found["wrmsse_level12"])
-    if out is not None or quantiles_out is not None:
-        made = forecast(race.best, panel)
-        if out is not None:
-            write_frame(as_means(made, walmart), out)
-        if quantiles_out is not None:
-            write_frame(as_quantiles(made, walmart), quantiles_out)
-    recent = units_sold(known)[:, -BASELINE_DAYS:].mean(axis=1, keepdims=True)
+    is_written = out is not None or quantiles_out is not None
+    if is_written:
+        made = _forecast(race.best, walmart, panel, params=own_params, progress=progress)
+        _write(made, walmart, out=out, quantiles_out=quantiles_out)
     return BenchmarkResult(
         benchmark=NAME,
         family=race.best,
@@ -121,19 +106,72 @@ def run_m5(
         peak_rss_mb=peak_rss_mb(),
         score=race.scores[race.best],
         baselines={
-            f"mean_of_last_{BASELINE_DAYS}_days": score(np.broadcast_to(recent, sold.shape), None),
+            f"mean_of_last_{BASELINE_DAYS}_days": held_out.score(_recent_means(known), None),
             "seasonal_naive": race.scores["seasonal_naive"],
         },
         families=race.scores,
         back_test_seconds=race.seconds,
         skipped=race.skipped,
-        setting={
-            "has_refitted_and_written": out is not None or quantiles_out is not None,
-            "held_out_days": HELD_OUT_DAYS,
-            "cutoff": known.last_observed.isoformat(),
-            "n_series": panel.n_series,
-        },
+        setting={"has_refitted_and_written": is_written} | _setting(known),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldOut:
+    """What forecasts of the held-out days are scored by: arguments of `score_means`."""
+
+    sold: Floats
+    weights: Floats
+    scales: Floats
+
+    def score(self, mean: Floats, quantile_units: Floats | None) -> Score:
+        """Return the scores of means, and of quantiles where there are any."""
+        found = score_means(mean, sold=self.sold, weights=self.weights, scales=self.scales)
+        if quantile_units is not None:
+            found["scaled_pinball"] = score_quantiles(
+                quantile_units, QUANTILES, sold=self.sold, weights=self.weights, scales=self.scales
+            )
+        return found
+
+
+def _forecast(
+    family: Contender, walmart: WalmartSeries, history: DemandPanel, *, params: Params, progress: ShowProgress
+) -> DemandForecast:
+    """Return a family's forecast after the last day of `history`.
+
+    Raises:
+        ConfigurationError: the family can't forecast it.
+    """
+    with progress(f"{family}: up to {history.last_observed}") as advance:
+        if family == SHRUNKEN_LEVELS:
+            return forecast_walmart(walmart, history)
+        if family == "cross_section":
+            raise ConfigurationError(f"m5 has too few days for {family}; name another of --families.")
+        fitted = fit_forecaster(family, history, params=params, on_progress=advance)
+        return fitted.forecast(history, horizon=HORIZON_DAYS)
+
+
+def _setting(known: DemandPanel) -> dict[str, Any]:
+    """Return what the families were back-tested on."""
+    return {
+        "held_out_days": HELD_OUT_DAYS,
+        "cutoff": known.last_observed.isoformat(),
+        "n_series": known.n_series,
+    }
+
+
+def _recent_means(known: DemandPanel) -> Floats:
+    """Return the mean of the latest days for every held-out one; shape (n_series, HELD_OUT_DAYS), units per day."""
+    recent = units_sold(known)[:, -BASELINE_DAYS:].mean(axis=1, keepdims=True)
+    return np.broadcast_to(recent, (known.n_series, HELD_OUT_DAYS))
+
+
+def _write(made: DemandForecast, walmart: WalmartSeries, *, out: Path | None, quantiles_out: Path | None) -> None:
+    """Write the files that are asked for."""
+    if out is not None:
+        write_frame(as_means(made, walmart), out)
+    if quantiles_out is not None:
+        write_frame(as_quantiles(made, walmart), quantiles_out)
 
 
 def dollar_weights(history: DemandPanel) -> Floats:

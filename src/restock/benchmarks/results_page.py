@@ -71,6 +71,17 @@ def render_page(figures: dict[str, Any], results: list[dict[str, Any]], *, measu
 
 def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
     """Return one row a comparison."""
+    rows = [*_work_rows(figures), *_prediction_rows(figures), *_forecast_service_rows(figures)]
+    for database, posting in figures.get("ledger", {}).items():
+        rows += _posting_rows(_DATABASES[database], posting)
+    rows += _booking_rows(figures)
+    if repro := figures.get("no_op_repro"):
+        rows.append(["`dvc repro` with nothing to do", f"{repro['seconds_median_of_5']:.2f} s", "-", "-"])
+    return rows
+
+
+def _work_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """Return the rows on features, smoothing and stocking policies."""
     rows = []
     if features := figures.get("features"):
         what = f"features of {features['rows']:,} rows ({features['features']} columns"
@@ -100,6 +111,12 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
                 f"{speed['ratio']:.1f} x faster",
             ]
         )
+    return [*rows, *_planning_rows(figures)]
+
+
+def _planning_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """Return the rows on whole plans and on what their lines share."""
+    rows = []
     if planning := figures.get("planning"):
         what = f"plan of {planning['lines']:,} lines x {planning['paths']} paths x {planning['horizon']} periods"
         parts = (
@@ -112,6 +129,12 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
     for shared, speed in figures.get("sharing", {}).items():
         what = f"30,000 lines x 16 quantities that share {shared.replace('_', ' ')}"
         rows.append([what, f"{speed['seconds']:.1f} s, gap {speed['gap']:.0e}", "-", "-"])
+    return rows
+
+
+def _prediction_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """Return the rows on the trees' forecast beside the bare library."""
+    rows = []
     if prediction := figures.get("prediction"):
         what = (
             f"forecast of {prediction['series']:,} series ({prediction['rows']:,} rows, {prediction['quantiles']} "
@@ -127,6 +150,12 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
                     f"{prediction[f'ratio_to_{threads}']:.2f} x the time",
                 ]
             )
+    return rows
+
+
+def _forecast_service_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """Return the rows on the forecast service."""
+    rows = []
     if forecast := figures.get("forecast"):
         bare = f"{forecast['bare_p50_ms']:.2f} ms ({forecast['bare_p99_ms']:.2f} ms)"
         rows.append(
@@ -138,8 +167,12 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
             ]
         )
         rows.append(["the forecast inside `/forecast`, p50", f"{forecast['in_process_p50_ms']:.2f} ms", "-", "-"])
-    for database, posting in figures.get("ledger", {}).items():
-        rows += _posting_rows(_DATABASES[database], posting)
+    return rows
+
+
+def _booking_rows(figures: dict[str, Any]) -> list[list[str]]:
+    """Return the row on a sale booked through the planning service."""
+    rows = []
     if posting := figures.get("posting"):
         bare = f"{posting['bare_p50_ms']:.2f} ms ({posting['bare_p99_ms']:.2f} ms)"
         bare = f"bare FastAPI endpoint, the same rows by SQL: {bare}"
@@ -151,8 +184,6 @@ def _speed_rows(figures: dict[str, Any]) -> list[list[str]]:
                 f"{posting['ratio_p50']:.2f} x the time",
             ]
         )
-    if repro := figures.get("no_op_repro"):
-        rows.append(["`dvc repro` with nothing to do", f"{repro['seconds_median_of_5']:.2f} s", "-", "-"])
     return rows
 
 

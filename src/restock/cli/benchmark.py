@@ -90,6 +90,30 @@ def m5(
     _report(result, settings, params, files=[data / name for name in FILES], written=[out, quantiles])
 
 
+@group.command("vn2")
+def vn2(
+    data: _Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file for the orders of this round; without it only the replay.")
+    ] = None,
+    seed: _Seed = None,
+) -> None:
+    """The VN2 inventory challenge: weekly orders at least holding and shortage cost, replayed over the last 52 weeks.
+
+    The folder holds the state at the end of a week; `state.json` says of which, {"week": 2}; absent, week 0.
+
+    Example: restock benchmark vn2 --data vn2 --out orders.csv
+    """
+    from restock.benchmarks.vn2 import run_vn2
+    from restock.benchmarks.vn2_state import read_state
+
+    settings, params = read_settings(), _read_params(seed)
+    _check_writable(out)
+    state = read_state(data)
+    result = run_vn2(state, seed=params.seed, out=out, progress=show_progress)
+    _report(result, settings, params, files=list(state.files), written=[out])
+
+
 @group.command("lost-sales")
 def lost_sales(
     *,
@@ -125,6 +149,38 @@ def lost_sales(
         progress=show_progress,
     )
     _report(result, settings, params, files=[], written=[])
+
+
+@group.command("scms")
+def scms(
+    data: Annotated[Path, typer.Option("--data", help="Folder or CSV file of delivered order lines.")],
+    *,
+    lines: Annotated[Path | None, typer.Option("--lines", help="CSV file of new lines, in the same columns.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV file for the new lines' delays; without it only the back-test.")
+    ] = None,
+    shipping_notices: Annotated[
+        bool,
+        typer.Option("--shipping-notices", help="Read the numbers of shipping notices: for lines that have left."),
+    ] = False,
+    seed: _Seed = None,
+) -> None:
+    """USAID's SCMS order lines: delay against the scheduled day, lead time and chance of lateness of new lines.
+
+    Example: restock benchmark scms --data scms_delivery_history --lines new.csv --out predictions.csv
+    """
+    from restock.adapters.sources.scms import find_scms_file
+    from restock.benchmarks.scms import run_scms
+
+    settings, params = read_settings(), _read_params(seed)
+    if (lines is None) != (out is None):
+        raise ConfigurationError("--lines and --out belong together: name both, or neither for the back-test alone.")
+    _check_writable(out)
+    result = run_scms(
+        data, lines=lines, out=out, has_shipments=shipping_notices, seed=params.seed, progress=show_progress
+    )
+    files = [find_scms_file(data)] + ([lines] if lines is not None else [])
+    _report(result, settings, params, files=files, written=[out])
 
 
 @group.command("recovery")

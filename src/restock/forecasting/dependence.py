@@ -110,15 +110,36 @@ class DemandDependence:
 
         Raises:
             KeyError: a key is missing.
+            ValueError: lags are not as many everywhere, or no correlations, or those of "all" are missing.
         """
         rule = stored["rule"]
+        by_segment = {name: tuple(lags) for name, lags in stored["by_segment"].items()}
+        shared = {name: tuple(stored["shared"][name]) for name in SHARED}
+        if ALL_SERIES not in by_segment:
+            raise ValueError(f"by_segment lacks {ALL_SERIES!r}, has {sorted(by_segment)}")
+        n_lags = len(by_segment[ALL_SERIES])
+        for lags_by_name, expected in ((by_segment, n_lags), (shared, n_lags + 1)):
+            for name, lags in lags_by_name.items():
+                _check_lags(name, lags, n_lags=expected)
         return cls(
             rule=SegmentRule(
                 abc_revenues=tuple(rule["abc_revenues"]), evaluation=EvaluationParams.model_validate(rule["evaluation"])
             ),
-            by_segment={name: tuple(lags) for name, lags in stored["by_segment"].items()},
-            shared={name: tuple(stored["shared"][name]) for name in SHARED},
+            by_segment=by_segment,
+            shared=shared,
         )
+
+
+def _check_lags(name: str, lags: tuple[float, ...], *, n_lags: int) -> None:
+    """Refuse what paths can't be drawn with.
+
+    Raises:
+        ValueError: it can't.
+    """
+    if len(lags) != n_lags:
+        raise ValueError(f"{name} has {len(lags)} lags, expected {n_lags}")
+    if not all(abs(value) <= 1 for value in lags):
+        raise ValueError(f"{name} must hold correlations of -1 to 1, got {lags}")
 
 
 def describe_series(series: pl.DataFrame, segments: list[str]) -> PathSeries:

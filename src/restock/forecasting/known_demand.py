@@ -74,6 +74,7 @@ def silence_probabilities(panel: DemandPanel) -> SilenceProbabilities:
         exposure=exposure,
         is_evidence=panel.is_holiday[:, : panel.observed_periods] == 0,
         usual=usual_demand(panel, exposure=exposure),
+        period_days=panel.frequency.days,
     )
 
 

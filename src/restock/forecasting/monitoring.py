@@ -135,7 +135,7 @@ def judge_outcomes(outcomes: pl.DataFrame, *, params: MonitoringParams) -> list[
 
     Args:
         outcomes: one row a forecast period that has passed in stock: columns date, low_units, high_units (the ends of
-            `BAND`), mean_units and demand_units.
+            `BAND`; null where the forecasts have no such quantile), mean_units and demand_units.
         params: limits and the fewest periods to judge on.
     """
     n_periods = outcomes["date"].n_unique()
@@ -146,18 +146,7 @@ def judge_outcomes(outcomes: pl.DataFrame, *, params: MonitoringParams) -> list[
         pl.col("demand_units").is_between(pl.col("low_units"), pl.col("high_units")).mean()
     ).item()
     demand, mean = float(outcomes["demand_units"].sum()), float(outcomes["mean_units"].sum())
-    gap = abs(covered - BAND_SHARE)
-    found = [
-        Finding(
-            kind="coverage",
-            subject="forecasts",
-            value=round(covered, 4),
-            limit=params.max_coverage_gap,
-            is_breached=gap > params.max_coverage_gap,
-            detail=f"{covered:.1%} of {outcomes.height:,} demands within the {BAND_SHARE:.0%} interval, "
-            f"allowed {BAND_SHARE:.0%} +- {params.max_coverage_gap:.0%}",
-        )
-    ]
+    found = [_coverage_finding(covered, outcomes, limit=params.max_coverage_gap)]
     if demand <= 0:
         return [*found, _unknown("bias", params.max_bias, "no demand at all")]
     bias = mean / demand - 1
@@ -172,6 +161,23 @@ def judge_outcomes(outcomes: pl.DataFrame, *, params: MonitoringParams) -> list[
         )
     )
     return found
+
+
+def _coverage_finding(covered: float | None, outcomes: pl.DataFrame, *, limit: float) -> Finding:
+    """Return how many demands lay within the band; unknown for a version whose quantiles lack its ends."""
+    if covered is None:
+        low, high = BAND
+        return _unknown("coverage", limit, f"the kept forecasts have no quantiles {low:g} and {high:g}")
+    n_judged = outcomes.select((pl.col("low_units").is_not_null() & pl.col("high_units").is_not_null()).sum()).item()
+    return Finding(
+        kind="coverage",
+        subject="forecasts",
+        value=round(covered, 4),
+        limit=limit,
+        is_breached=abs(covered - BAND_SHARE) > limit,
+        detail=f"{covered:.1%} of {n_judged:,} demands within the {BAND_SHARE:.0%} interval, "
+        f"allowed {BAND_SHARE:.0%} +- {limit:.0%}",
+    )
 
 
 def _unknown(kind: Kind, limit: float, detail: str) -> Finding:

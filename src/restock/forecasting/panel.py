@@ -173,28 +173,13 @@ def build_demand_panel(
     if sales.is_empty():
         raise DataError("table sales has no rows, expected at least one. Ingest sales first: restock ingest --help.")
     start, last = _date_bounds(sales)
-    offsets = sales.select(days=(pl.col("date") - start).dt.total_days())
-    off_grid = sales.filter(offsets["days"] % frequency.days != 0)
-    if not off_grid.is_empty():
-        raise DataError(
-            f"{off_grid.height} sales rows lie off the {frequency} grid that begins on {start}, the first on "
-            f"{off_grid['date'][0]}. Set params.yaml: forecasting.frequency to match the data."
-        )
+    columns = _columns_of(sales, start, frequency=frequency)
     observed_periods = period_index(last, start, frequency=frequency) + 1
     n_periods = observed_periods + horizon + HOLIDAY_REACH_PERIODS
-
     series = series_attributes(sales.select("sku", "location").unique(), products, locations=locations)
-    rows = (
-        sales.select("sku", "location")
-        .join(
-            series.select("sku", "location").with_row_index("row"),
-            on=["sku", "location"],
-            how="left",
-            maintain_order="left",
-        )["row"]
-        .to_numpy()
-    )
-    columns = offsets["days"].to_numpy() // frequency.days
+    places = series.select("sku", "location").with_row_index("row")
+    keys = sales.select("sku", "location")
+    rows = keys.join(places, on=["sku", "location"], how="left", maintain_order="left")["row"].to_numpy()
 
     def grid(name: str, fill: float) -> FloatArray:
         values = np.full((series.height, n_periods), fill, dtype=np.float32)
@@ -219,6 +204,23 @@ def build_demand_panel(
         is_holiday=_holiday_grid(calendar, series["location"], start=start, n_periods=n_periods, frequency=frequency),
         in_stock_demand_share=_known_grid(sales, grid),
     )
+
+
+def _columns_of(sales: pl.DataFrame, start: date, *, frequency: Frequency) -> NDArray[np.int64]:
+    """Return the index of each row's period.
+
+    Raises:
+        DataError: a date lies off the grid.
+    """
+    days = sales.select(days=(pl.col("date") - start).dt.total_days())["days"]
+    off_grid = sales.filter(days % frequency.days != 0)
+    if not off_grid.is_empty():
+        raise DataError(
+            f"{off_grid.height} sales rows lie off the {frequency} grid that begins on {start}, the first on "
+            f"{off_grid['date'][0]}. Set params.yaml: forecasting.frequency to match the data."
+        )
+    columns: NDArray[np.int64] = days.to_numpy() // frequency.days
+    return columns
 
 
 def _known_grid(sales: pl.DataFrame, grid: Callable[[str, float], FloatArray]) -> FloatArray | None:

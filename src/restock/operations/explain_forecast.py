@@ -200,9 +200,8 @@ def explain_as_of(
         panel = _up_to(panel, date.fromisoformat(described["cutoff"]))
     planned = plan_panel(model, panel, plans=[()], horizon=horizon)
     explanation = explain_forecast(model.forecaster, planned.panel, horizon=planned.horizon)
-    hashes = known.hashes
+    hashes = known.hashes if described is None else described["data_hashes"]
     if described is not None:
-        hashes = described["data_hashes"]
         is_same_history = all(known.hashes.get(name) == digest for name, digest in hashes.items())
         explanation = _as_kept(explanation, means, as_of=as_of, is_same_history=is_same_history)
     explained = _explained(

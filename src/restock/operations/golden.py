@@ -71,6 +71,8 @@ def replay_golden(forecaster: DemandForecaster, golden: Any) -> None:
             writes.
     """
     try:
+        if golden["schema_version"] != _SCHEMA_VERSION:
+            raise ValueError(f"schema_version must be {_SCHEMA_VERSION}, got {golden['schema_version']}")
         outputs = golden["outputs"]
         inputs = {table.name: _from_records(golden["inputs"][table.name], table) for table in _TABLES}
         horizon, frequency = int(golden["horizon"]), Frequency(golden["frequency"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from restock.forecasting.panel import DemandPanel
 from restock.statistics.paths import iterate_paths
 
 DEPENDENCE_FILE = "dependence.json"
+# More than params.yaml allows would take memory that nobody planned for.
+FEWEST_PATHS, MOST_PATHS = 2, 10_000
 _SCHEMA_VERSION = 1
 
 
@@ -75,8 +78,20 @@ def read_path_recipe(folder: Path) -> PathRecipe | None:
         return None
     stored = read_json(path)
     try:
-        return PathRecipe(
-            dependence=DemandDependence.from_json(stored), seed=int(stored["seed"]), n_paths=int(stored["n_paths"])
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return _parse(stored)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is not what promotion writes: {error!r}. Promote the model anew.") from error
+
+
+def _parse(stored: Mapping[str, Any]) -> PathRecipe:
+    """Return the recipe that plain values describe.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: they describe none that this version can draw by.
+    """
+    if stored.get("schema_version") != _SCHEMA_VERSION:
+        raise ValueError(f"schema_version must be {_SCHEMA_VERSION}, got {stored.get('schema_version')}")
+    n_paths = int(stored["n_paths"])
+    if not FEWEST_PATHS <= n_paths <= MOST_PATHS:
+        raise ValueError(f"n_paths must be {FEWEST_PATHS} to {MOST_PATHS}, got {n_paths}")
+    return PathRecipe(dependence=DemandDependence.from_json(stored), seed=int(stored["seed"]), n_paths=n_paths)

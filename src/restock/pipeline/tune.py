@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from restock.adapters.panel_files import load_features, load_panel
 from restock.adapters.params_file import set_param_values
 from restock.adapters.provenance import read_code_digest, read_library_versions
 from restock.adapters.storage import read_json, write_json
-from restock.adapters.studies import Objective, Trial, TrialStopped, open_study
+from restock.adapters.studies import Objective, Study, Trial, TrialStopped, open_study
 from restock.errors import ConfigurationError
 from restock.forecasting.backtest import find_cutoffs, paired_pinball, run_backtest
 from restock.forecasting.features import OriginFeatures
@@ -93,48 +92,93 @@ def run_tune(
     """
     if is_applied and n_queued:
         raise ConfigurationError("--apply changes the params that queued experiments start from. Give one of the two.")
-    space = SEARCH_SPACES[require_space(family)]
+    family = require_space(family)
     if n_queued:
         require_experiments(settings.root)
     begun = time.monotonic()
-    histories = _read_histories(settings, params)
-    in_force = {name: getattr(getattr(params.families, family), name) for name in space}
-    key = study_key(family, params, data_hashes=read_json(settings.data_dir / "features" / DATA_HASHES_FILE))
-    file = settings.data_dir / "reports" / "tuning" / f"{family}.json"
-    with open_study(_study_file(settings, family), name=f"{family}-{key}", seed=params.seed) as study:
-        tracking = SearchTracking.begin(
-            settings,
-            experiment=MODEL_TYPE,
-            name=f"tune {family}",
-            identity=study.identity,
-            params=_shared_recipe(family, params),
-        )
+    job = _prepare(family, settings, params)
+    file = settings.data_dir / "tuning" / f"{family}.db"
+    with open_study(file, name=f"{family}-{job.key}", seed=params.seed) as study:
+        tracking = _begin_tracking(job, study)
         study.search(
-            space,
-            in_force=in_force,
-            objective=_judge(family, params, histories),
+            SEARCH_SPACES[family],
+            in_force=job.in_force,
+            objective=_judge(family, params, job.histories),
             n_trials=n_trials,
             timeout_seconds=timeout_seconds,
             on_trial=_teller(tracking, n_trials=n_trials, on_trial=on_trial),
         )
         trials = study.trials()
-    report = _report(family, params, histories, trials=trials, in_force=in_force)
-    report |= {"study": key, "is_applied": False, "queued": [], "seconds": round(time.monotonic() - begun, 3)}
+    return _conclude(job, trials, tracking=tracking, is_applied=is_applied, n_queued=n_queued, begun=begun)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A search: of which family, where, from which params, on what.
+
+    Attributes:
+        family: which family.
+        settings: workspace.
+        params: those in force.
+        in_force: the values in force of what is searched.
+        key: what makes trials comparable.
+        histories: what trials are judged on, and what only the comparison at the end sees.
+    """
+
+    family: FamilyName
+    settings: Settings
+    params: Params
+    in_force: Mapping[str, float]
+    key: str
+    histories: _Histories
+
+
+def _prepare(family: FamilyName, settings: Settings, params: Params) -> _Job:
+    """Return the search.
+
+    Raises:
+        NotFoundError: the features are missing.
+        InsufficientHistoryError: the history can't hold both the back-test and the windows before it.
+    """
+    return _Job(
+        family=family,
+        settings=settings,
+        params=params,
+        in_force={name: getattr(getattr(params.families, family), name) for name in SEARCH_SPACES[family]},
+        key=study_key(family, params, data_hashes=read_json(settings.data_dir / "features" / DATA_HASHES_FILE)),
+        histories=_read_histories(settings, params),
+    )
+
+
+def _conclude(
+    job: _Job, trials: Sequence[Trial], *, tracking: SearchTracking, is_applied: bool, n_queued: int, begun: float
+) -> dict[str, Any]:
+    """Write the report of what the trials found, put it to use as far as asked for, and return the report."""
+    family, in_force = job.family, job.in_force
+    file = job.settings.data_dir / "reports" / "tuning" / f"{family}.json"
+    report = _report(family, job.params, job.histories, trials=trials, in_force=in_force)
+    report |= {"study": job.key, "is_applied": False, "queued": [], "seconds": round(time.monotonic() - begun, 3)}
     # What was found is kept before anything is done with it, which may fail.
     write_json(file, report)
     tracking.log(trials)
     tracking.end({name: report["outer"][name] for name in _OUTCOMES})
     if is_applied and report["outer"]["upper"] < 0:
-        set_param_values(settings.params_file, _changes(family, report["best"], in_force=in_force))
+        set_param_values(job.settings.params_file, _changes(family, report["best"], in_force=in_force))
         report["is_applied"] = True
-    names = {f"{family}-{key}-{trial.number}": trial for trial in _best_first(trials)}
-    report["queued"] = _queue(family, settings, names, in_force=in_force, n_queued=n_queued)
+    names = {f"{family}-{job.key}-{trial.number}": trial for trial in _best_first(trials)}
+    report["queued"] = _queue(family, job.settings, names, in_force=in_force, n_queued=n_queued)
     write_json(file, report)
     return report
 
 
-def _study_file(settings: Settings, family: FamilyName) -> Path:
-    return settings.data_dir / "tuning" / f"{family}.db"
+def _begin_tracking(job: _Job, study: Study) -> SearchTracking:
+    return SearchTracking.begin(
+        job.settings,
+        experiment=MODEL_TYPE,
+        name=f"tune {job.family}",
+        identity=study.identity,
+        params=_shared_recipe(job.family, job.params),
+    )
 
 
 def _teller(

@@ -7,7 +7,7 @@ takes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,16 +118,19 @@ def _chunk_values(
         first = project_windows(lines, covered_reviews=ones, shelf_life_periods=terms.shelf_life_periods)
     costs, step = window_costs(terms), quantity_step(terms)
     wanted = wanted_orders(windows, first, terms, costs=costs, step=step, objective=objective)
-    best = window_outcome(windows, wanted.quantity, costs).cost + terms.fixed_order_cost
-    rate = best / windows.periods
-    found = np.empty_like(quantities)
-    for place in range(1, quantities.shape[1]):
-        cost = window_outcome(windows, quantities[:, place], costs).cost
-        found[:, place] = cost + terms.fixed_order_cost - rate * windows.periods
-    waiting = window_outcome(first, np.zeros(len(covered)), costs).cost - rate * first.periods
-    ordered = found[:, 1:].min(axis=1)
-    # What the plan does is the least, so that lines that share nothing stay as planned.
-    found[:, 0] = np.where(is_planned, np.maximum(waiting, ordered), np.minimum(waiting, ordered))
+    if objective is not Objective.COST:
+        # The target is a floor, and more than it asks for only costs.
+        costs = replace(costs, shortage_cost=np.zeros_like(costs.shortage_cost))
+    found = np.stack([window_outcome(windows, one, costs).cost for one in quantities.T], axis=1)
+    found += np.where(quantities > 0, terms.fixed_order_cost[:, None], 0.0)
+    if objective is Objective.COST:
+        best = window_outcome(windows, wanted.quantity, costs).cost + terms.fixed_order_cost
+        rate = best / windows.periods
+        found -= best[:, None]
+        waiting = window_outcome(first, np.zeros(len(covered)), costs).cost - rate * first.periods
+        ordered = found[:, 1:].min(axis=1)
+        # What the plan does is the least, so that lines that share nothing stay as planned.
+        found[:, 0] = np.where(is_planned, np.maximum(waiting, ordered), np.minimum(waiting, ordered))
     must = (wanted.first_least > 0)[:, None]
     found = np.where(must & (quantities < _reachable(wanted.least, quantities)[:, None]), np.inf, found)
     return np.where((quantities == 0) & (np.arange(quantities.shape[1]) > 0), np.inf, found)

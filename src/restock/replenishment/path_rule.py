@@ -75,11 +75,15 @@ class PathRule:
         passed = situation.period - int(self.forecast_from[max(latest, 0)])
         left = situation.on_hand[rows] - asked[rows]
         expiring = situation.lots[rows, :-1]
+        lead_times = np.maximum(self.lead_times[rows], 1) - 1
+        backlog = np.where(self.trading.shelf_life_periods[rows] > 0, 0.0, np.maximum(-left, 0.0))
         lines = OrderLines(
-            demand_paths=self._paths_after(max(latest, 0), passed, rows),
+            demand_paths=with_backlog(
+                self._paths_after(max(latest, 0), passed, rows), backlog=backlog, lead_times=lead_times
+            ),
             on_hand=np.maximum(left, 0.0),
-            backorders=np.maximum(-left, 0.0),
-            lead_times=np.maximum(self.lead_times[rows], 1) - 1,
+            backorders=np.zeros(len(rows)),
+            lead_times=lead_times,
             review_periods=self.trading.review_periods[rows],
             open_orders=self._open_orders(rows, situation),
             expiring_units=expiring if expiring.any() else None,
@@ -141,6 +145,25 @@ class PathRule:
         if age not in self._arrivals:
             self._arrivals[age] = remaining_periods(self.lead_times, age=age) - 1
         return self._arrivals[age]
+
+
+def with_backlog(paths: NDArray[np.float32], *, backlog: Quantities, lead_times: Integers) -> NDArray[np.float32]:
+    """Return demand paths with what stores asked for in vain, in the period in which an order of now is received.
+
+    Until then they ask again and again. It is meant for goods that keep: fresh ones are no longer wanted.
+
+    Args:
+        paths: shape (n_rows, n_paths, horizon), units.
+        backlog: shape (n_rows,), units.
+        lead_times: shape (n_rows, n_paths), periods from now to the receipt.
+    """
+    rows = np.flatnonzero(backlog > 0)
+    if not rows.size:
+        return paths
+    found = paths.copy()
+    periods = np.minimum(lead_times[rows], paths.shape[2] - 1)
+    found[rows[:, None], np.arange(paths.shape[1]), periods] += backlog[rows, None].astype(np.float32)
+    return found
 
 
 def remaining_periods(lead_times: Integers, *, age: int) -> NDArray[np.int64]:

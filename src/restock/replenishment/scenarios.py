@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restock.replenishment.cost_curves import order_cost_curves
 from restock.replenishment.feasible_orders import Binding
 from restock.replenishment.forward_run import run_forward
 from restock.replenishment.order_lines import Floats, Objective, OpenOrders, OrderLines, OrderTerms
-from restock.replenishment.order_plan import OrderPlan, plan_orders, with_orders
-from restock.replenishment.shared_constraints import SharedLimit, SharedPlan, share_constraints
+from restock.replenishment.order_plan import OrderPlan, plan_orders
+from restock.replenishment.plan_within_limits import plan_within_limits
+from restock.replenishment.shared_constraints import SharedLimit, SharedPlan
 
 Cells = NDArray[np.float64]
 _CHUNK = 256
@@ -186,14 +186,17 @@ def evaluate_scenario(
         InfeasiblePlanError: service floors cost more than the budget.
     """
     lines, terms = changed_lines(lines, scenario), changed_terms(terms, scenario, valuation)
-    plan = plan_orders(lines, terms, objective=objective, n_threads=n_threads)
-    shared = None
-    if scenario.budget is not None:
-        curves = order_cost_curves(lines, terms, plan, objective=objective, n_threads=n_threads)
+    if scenario.budget is None:
+        plan, shared = plan_orders(lines, terms, objective=objective, n_threads=n_threads), None
+    else:
         limit = SharedLimit(kind=Binding.BUDGET, name=scenario.name, use=valuation.paid_cost, most=scenario.budget)
-        shared = share_constraints(curves, limits=[limit], time_limit_seconds=time_limit_seconds)
-        plan = with_orders(
-            plan, lines, terms, order_quantity=shared.order_quantity, bindings=shared.binding, n_threads=n_threads
+        plan, shared = plan_within_limits(
+            lines,
+            terms,
+            limits=[limit],
+            objective=objective,
+            time_limit_seconds=time_limit_seconds,
+            n_threads=n_threads,
         )
     totals = _run_totals(lines, terms, plan, valuation)
     demand = float(valuation.of_customers(lines.demand_paths.mean(axis=1, dtype=np.float64).sum(axis=1)).sum())

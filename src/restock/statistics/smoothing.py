@@ -64,7 +64,9 @@ def smooth_by_theta(values: Floats, *, horizon: int) -> SmoothedSeries:
         values: shape (n_series, n_periods), units; NaN is unknown.
         horizon: periods to forecast.
 
-    Source: Hyndman and Billah (2003), Unmasking the Theta method, eq. 4; the weight by least squares over a grid.
+    Source: Hyndman and Billah (2003), Unmasking the Theta method, eq. 4 without its constant, slope / 2 x (1 / weight -
+        1), which makes up for smoothing's lag: with it, the mean squared error of 14 days after 14 to 42 known ones was
+        1 to 8 % higher on demo companies 11 and 12. The weight by least squares over a grid.
     """
     alpha = np.array(_SIMPLE_WEIGHTS)
     zeros = np.zeros_like(alpha)

@@ -91,6 +91,13 @@ def test_judge_outcomes_too_wide_or_too_narrow_breaches_coverage(small_params, l
     assert findings["coverage"].is_breached
 
 
+def test_judge_outcomes_of_a_version_without_the_levels_of_the_band_judges_bias_alone(small_params):
+    findings = by_kind(judge_outcomes(outcomes(mean=13.0, low=None, high=None), params=small_params().monitoring))
+    assert findings["coverage"].value is None
+    assert "no quantiles 0.1 and 0.9" in findings["coverage"].detail
+    assert findings["bias"].is_breached
+
+
 def test_judge_outcomes_few_periods_judges_nothing(small_params):
     findings = judge_outcomes(outcomes(n_periods=6), params=small_params().monitoring)
     assert {finding.value for finding in findings} == {None}

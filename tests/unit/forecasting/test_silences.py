@@ -64,14 +64,14 @@ def test_find_silences_tells_nothing_from_days_that_are_no_evidence_or_usually_w
     sold = np.tile([[4.0, 5.0, 3.0, 4.0, 6.0, 5.0, 0.0]], (1, 20))
     ones, days = np.ones(sold.shape), np.arange(sold.shape[1])
     usual = find_usual_demand(sold, exposure=ones, is_promoted=np.zeros(sold.shape, bool), season_positions=days % 7)
-    found = find_silences(sold, exposure=ones, is_evidence=np.ones(sold.shape, bool), usual=usual)
+    found = find_silences(sold, exposure=ones, is_evidence=np.ones(sold.shape, bool), usual=usual, period_days=1)
     # Closed on Sundays: after some weeks that is no news.
     assert found.so_far[0, 70:].max() < 0.1
     closed = sold.copy()
     closed[0, 99:104] = 0
     evidence = np.ones(sold.shape, dtype=bool)
     with_evidence, without = (
-        find_silences(closed, exposure=ones, is_evidence=is_evidence, usual=usual).so_far[0, 103]
+        find_silences(closed, exposure=ones, is_evidence=is_evidence, usual=usual, period_days=1).so_far[0, 103]
         for is_evidence in (evidence, evidence & ((days < 99) | (days > 103)))
     )
     assert with_evidence > 10 * without
@@ -85,12 +85,41 @@ def test_find_silences_gives_up_on_a_series_that_never_comes_back():
     assert found.so_far[0, 399] < 0.1
 
 
-def probabilities_of(sold):
+def test_find_silences_of_a_history_of_any_length_are_those_of_its_end():
+    # Sales of 40 years, each day 1 to 5, with a gap of 30 days near the end, and one at the end.
+    sold = np.random.default_rng(3).integers(1, 6, (1, 14_600)).astype(float)
+    sold[0, -200:-170] = 0
+    sold[0, -12:] = 0
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        long, short = probabilities_of(sold), probabilities_of(sold[:, -4_060:])
+    for view in ("so_far", "in_hindsight"):
+        found, expected = getattr(long, view), getattr(short, view)
+        assert np.isfinite(found).all()
+        assert found.max() > 0.7
+        # The long history's weekday factors are others by a little.
+        np.testing.assert_allclose(found[:, -400:], expected[:, -400:], atol=0.02)
+
+
+def test_find_silences_of_weeks_takes_the_rates_of_days_for_seven_of_them():
+    sold, is_out, _ = shelves(stockout_rate=0.0005, mean=(0.6, 8.0))
+    by_week = sold[:, :364].reshape(N_SERIES, 52, 7)
+    is_out_all_week = is_out[:, :364].reshape(N_SERIES, 52, 7).all(axis=2)
+    found = probabilities_of(by_week.sum(axis=2), period_days=7).in_hindsight
+    is_silent = (by_week.sum(axis=2) == 0) & (np.arange(52) >= 8)
+    probability, truth = np.clip(found[is_silent], 1e-6, 1 - 1e-6), is_out_all_week[is_silent]
+    log_loss = -np.log(np.where(truth, probability, 1 - probability)).mean()
+    # Rates of a day taken for those of a week give 2.2.
+    assert log_loss < 1.1
+
+
+def probabilities_of(sold, *, period_days=1):
     ones = np.ones(sold.shape)
     usual = find_usual_demand(
         sold,
         exposure=ones,
         is_promoted=np.zeros(sold.shape, bool),
-        season_positions=np.arange(sold.shape[1]) % 7,
+        season_positions=np.arange(sold.shape[1]) % (7 if period_days == 1 else 52),
     )
-    return find_silences(sold, exposure=ones, is_evidence=np.ones(sold.shape, bool), usual=usual)
+    return find_silences(
+        sold, exposure=ones, is_evidence=np.ones(sold.shape, bool), usual=usual, period_days=period_days
+    )

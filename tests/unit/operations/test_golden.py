@@ -104,7 +104,7 @@ def test_replay_golden_shorter_horizon_is_refused(golden):
         replay_golden(replace(MODEL, horizon=3), golden)
 
 
-@pytest.mark.parametrize("broken", [{}, [], None, {"outputs": {}}])
+@pytest.mark.parametrize("broken", [{}, [], None, {"schema_version": 1, "outputs": {}}, {"schema_version": 2}])
 def test_replay_golden_something_else_is_refused(broken):
     with pytest.raises(GoldenReplayError, match="not what promotion writes"):
         replay_golden(MODEL, broken)

@@ -38,6 +38,27 @@ def test_read_path_recipe_of_a_broken_file_is_refused(tmp_path, recipe):
         read_path_recipe(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schema_version": 2}, "schema_version must be 1, got 2"),
+        ({"schema_version": None}, "schema_version must be 1, got None"),
+        ({"n_paths": 1}, "n_paths must be 2 to 10000, got 1"),
+        ({"n_paths": 10**9}, "n_paths must be 2 to 10000, got 1000000000"),
+        ({"by_segment": {"A-smooth": [0.0] * 9}}, "by_segment lacks 'all'"),
+        ({"by_segment": {"all": [0.0] * 9, "A-smooth": [0.0] * 8}}, "A-smooth has 8 lags, expected 9"),
+        ({"by_segment": {"all": [float("nan")] * 9}}, "all must hold correlations of -1 to 1"),
+        ({"by_segment": []}, "AttributeError"),
+    ],
+)
+def test_read_path_recipe_that_this_version_can_not_draw_by_is_refused(tmp_path, recipe, changes, words):
+    write_path_recipe(recipe, tmp_path)
+    stored = json.loads((tmp_path / DEPENDENCE_FILE).read_text())
+    (tmp_path / DEPENDENCE_FILE).write_text(json.dumps(stored | changes))
+    with pytest.raises(DataError, match=rf"dependence\.json is not what promotion writes: .*{words}"):
+        read_path_recipe(tmp_path)
+
+
 def test_draw_gives_a_series_the_same_paths_alone_and_among_others(recipe, make_panel, small_params):
     panel = make_panel()
     forecaster = fit_forecaster("seasonal_naive", panel, params=small_params())

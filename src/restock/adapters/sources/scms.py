@@ -68,7 +68,7 @@ def read_scms_lines(path: Path, *, has_delivery: bool) -> pl.DataFrame:
     Raises:
         DataError: the file can't be read, lacks a column that is needed, or a line has no ID or no date.
     """
-    file = _find_file(path)
+    file = find_scms_file(path)
     try:
         raw = pl.read_csv(file, infer_schema_length=0)
     except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
@@ -104,7 +104,12 @@ def read_scms_lines(path: Path, *, has_delivery: bool) -> pl.DataFrame:
     return lines
 
 
-def _find_file(path: Path) -> Path:
+def find_scms_file(path: Path) -> Path:
+    """Return the CSV file that a path means: itself, `FILE` in a folder, or the only CSV file there.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
     if not path.is_dir():
         if path.is_file():
             return path

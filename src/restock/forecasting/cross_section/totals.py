@@ -58,6 +58,8 @@ def panel_of_totals(panel: DemandPanel, *, by: tuple[str, ...]) -> tuple[DemandP
         unit_price=weighted(np.nan_to_num(panel.unit_price, nan=1.0)),
         is_promoted=weighted(panel.is_promoted),
         is_holiday=(weighted(panel.is_holiday) >= 0.5).astype(np.float32),  # half
+        # Known of single series; of a total the share of the time stands in.
+        in_stock_demand_share=None,
     )
     return totals, code
 

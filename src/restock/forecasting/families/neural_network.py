@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -101,29 +102,63 @@ def build_network(layout: WindowLayout, params: NeuralParams, *, n_quantiles: in
     Only layers and operations built into Keras are used, so that the file loads anywhere and safely.
     """
     keras = import_keras()
-    layers = keras.layers
-    horizon, width = layout.horizon, params.hidden_units
-    seeds = count(seed)
-
-    def dense(units: int, name: str, activation: str | None = None) -> Any:
-        initializer = keras.initializers.GlorotUniform(seed=next(seeds))
-        return layers.Dense(units, activation=activation, kernel_initializer=initializer, name=name)
-
-    def dropout(name: str) -> Any:
-        return layers.Dropout(params.dropout_share, seed=next(seeds), name=name)
-
+    horizon = layout.horizon
+    make = _Layers(keras, params, seed=seed)
     inputs = {
         "history": keras.Input((layout.lookback_periods, HISTORY_CHANNELS), name="history"),
         "future": keras.Input((horizon, layout.future_width), name="future"),
         "numbers": keras.Input((layout.number_width,), name="numbers"),
         "codes": keras.Input((len(STATIC_ATTRIBUTES),), dtype="int32", name="codes"),
     }
-    embedding = layers.Embedding(
-        n_codes,
-        _EMBEDDING_UNITS,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05, seed=next(seeds)),
-        name="embedding",
+    width = params.hidden_units
+    state = _encode(inputs, make, width=width, n_codes=n_codes)
+    steps = keras.layers.Add(name="steps")(
+        [
+            keras.layers.RepeatVector(horizon, name="state_repeat")(make.dense(width, "state_to_step")(state)),
+            make.dense(width, "future_to_step")(inputs["future"]),
+        ]
     )
+    for block in range(params.n_blocks):
+        steps = _mix(steps, make, prefix=f"mixer_{block}", horizon=horizon, width=width)
+    steps = keras.layers.LayerNormalization(name="head_norm")(steps)
+    lowest = make.dense(1, "lowest_quantile")(steps)
+    # Biased so that the untrained quantiles span about 0 to 2 scales.
+    increments = keras.layers.Dense(
+        n_quantiles - 1,
+        activation="softplus",
+        kernel_initializer=make.normal(0.02),
+        bias_initializer=keras.initializers.Constant(math.log(math.expm1(2 / n_quantiles))),
+        name="quantile_increments",
+    )(steps)
+    parts = keras.layers.Concatenate(name="quantile_parts")([lowest, increments])
+    quantiles = keras.ops.cumsum(parts, axis=-1)
+    mean = keras.layers.Reshape((horizon,), name="mean")(make.dense(1, "mean_step", "softplus")(steps))
+    return keras.Model(inputs, {"quantiles": quantiles, "mean": mean}, name="restock_neural")
+
+
+class _Layers:
+    """Makes layers whose first weights follow from one seed, in the order in which they are made."""
+
+    def __init__(self, keras: Any, params: NeuralParams, *, seed: int) -> None:
+        self.keras = keras
+        self._dropout_share = params.dropout_share
+        self._seeds = count(seed)
+
+    def dense(self, units: int, name: str, activation: str | None = None) -> Any:
+        initializer = self.keras.initializers.GlorotUniform(seed=next(self._seeds))
+        return self.keras.layers.Dense(units, activation=activation, kernel_initializer=initializer, name=name)
+
+    def dropout(self, name: str) -> Any:
+        return self.keras.layers.Dropout(self._dropout_share, seed=next(self._seeds), name=name)
+
+    def normal(self, deviation: float) -> Any:
+        return self.keras.initializers.RandomNormal(stddev=deviation, seed=next(self._seeds))
+
+
+def _encode(inputs: Mapping[str, Any], make: _Layers, *, width: int, n_codes: int) -> Any:
+    """Return the state of a window: history, numbers and codes through one residual block; shape (n, width)."""
+    layers = make.keras.layers
+    embedding = layers.Embedding(n_codes, _EMBEDDING_UNITS, embeddings_initializer=make.normal(0.05), name="embedding")
     encoded = layers.Concatenate(name="window")(
         [
             layers.Flatten(name="history_flat")(inputs["history"]),
@@ -131,39 +166,21 @@ def build_network(layout: WindowLayout, params: NeuralParams, *, n_quantiles: in
             layers.Flatten(name="codes_flat")(embedding(inputs["codes"])),
         ]
     )
-    state = dense(width, "encoder_in", "gelu")(encoded)
-    inner = dense(width, "encoder_hidden", "gelu")(state)
-    inner = dropout("encoder_dropout")(dense(width, "encoder_out")(inner))
-    state = layers.LayerNormalization(name="encoder_norm")(layers.Add(name="encoder_skip")([state, inner]))
+    state = make.dense(width, "encoder_in", "gelu")(encoded)
+    inner = make.dense(width, "encoder_hidden", "gelu")(state)
+    inner = make.dropout("encoder_dropout")(make.dense(width, "encoder_out")(inner))
+    return layers.LayerNormalization(name="encoder_norm")(layers.Add(name="encoder_skip")([state, inner]))
 
-    steps = layers.Add(name="steps")(
-        [
-            layers.RepeatVector(horizon, name="state_repeat")(dense(width, "state_to_step")(state)),
-            dense(width, "future_to_step")(inputs["future"]),
-        ]
-    )
-    for block in range(params.n_blocks):
-        prefix = f"mixer_{block}"
-        across = layers.LayerNormalization(name=f"{prefix}_time_norm")(steps)
-        across = layers.Permute((2, 1), name=f"{prefix}_time_in")(across)
-        across = dense(horizon, f"{prefix}_time", "gelu")(across)
-        across = layers.Permute((2, 1), name=f"{prefix}_time_out")(across)
-        steps = layers.Add(name=f"{prefix}_time_skip")([steps, dropout(f"{prefix}_time_dropout")(across)])
-        within = layers.LayerNormalization(name=f"{prefix}_feature_norm")(steps)
-        within = dense(width, f"{prefix}_feature_in", "gelu")(within)
-        within = dropout(f"{prefix}_feature_dropout")(dense(width, f"{prefix}_feature_out")(within))
-        steps = layers.Add(name=f"{prefix}_feature_skip")([steps, within])
 
-    steps = layers.LayerNormalization(name="head_norm")(steps)
-    lowest = dense(1, "lowest_quantile")(steps)
-    # Biased so that the untrained quantiles span about 0 to 2 scales.
-    increments = layers.Dense(
-        n_quantiles - 1,
-        activation="softplus",
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.02, seed=next(seeds)),
-        bias_initializer=keras.initializers.Constant(math.log(math.expm1(2 / n_quantiles))),
-        name="quantile_increments",
-    )(steps)
-    quantiles = keras.ops.cumsum(layers.Concatenate(name="quantile_parts")([lowest, increments]), axis=-1)
-    mean = layers.Reshape((horizon,), name="mean")(dense(1, "mean_step", "softplus")(steps))
-    return keras.Model(inputs, {"quantiles": quantiles, "mean": mean}, name="restock_neural")
+def _mix(steps: Any, make: _Layers, *, prefix: str, horizon: int, width: int) -> Any:
+    """Return the periods of the horizon, mixed with each other, then each within itself; shape (n, horizon, width)."""
+    layers = make.keras.layers
+    across = layers.LayerNormalization(name=f"{prefix}_time_norm")(steps)
+    across = layers.Permute((2, 1), name=f"{prefix}_time_in")(across)
+    across = make.dense(horizon, f"{prefix}_time", "gelu")(across)
+    across = layers.Permute((2, 1), name=f"{prefix}_time_out")(across)
+    steps = layers.Add(name=f"{prefix}_time_skip")([steps, make.dropout(f"{prefix}_time_dropout")(across)])
+    within = layers.LayerNormalization(name=f"{prefix}_feature_norm")(steps)
+    within = make.dense(width, f"{prefix}_feature_in", "gelu")(within)
+    within = make.dropout(f"{prefix}_feature_dropout")(make.dense(width, f"{prefix}_feature_out")(within))
+    return layers.Add(name=f"{prefix}_feature_skip")([steps, within])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -172,9 +172,8 @@ def build_windows(
             histories in training; all where None.
     """
     lookback, horizon = layout.lookback_periods, layout.horizon
-
-    hidden_periods = np.zeros(len(cutoffs), dtype=np.intp) if visible_periods is None else lookback - visible_periods
-    is_hidden = np.arange(lookback) < hidden_periods[:, None]
+    n_visible = np.full(len(cutoffs), lookback) if visible_periods is None else visible_periods
+    is_hidden = np.arange(lookback) < lookback - n_visible[:, None]
 
     def history_of(grid: FloatArray) -> FloatArray:
         values = _gather(grid, series_rows, first=cutoffs - lookback + 1, length=lookback)
@@ -187,33 +186,62 @@ def build_windows(
     sales, demand = history_of(panel.sales_units), history_of(known_demand(panel, layout.censoring).units)
     is_known, is_clean = np.isfinite(sales), np.isfinite(demand)
     scale = _scale_units(np.where(is_clean, demand, sales), is_known=is_known, is_clean=is_clean)
-    log_sales = np.where(is_clean, np.log1p(np.maximum(np.nan_to_num(demand), 0) / scale[:, None]), 0)
-    log_sales = log_sales.astype(np.float32)
-
     price_ratio, price_ratio_ahead = _log_price_ratios(
         history_of(panel.unit_price), future_of(panel.unit_price), is_known_ahead="unit_price" in layout.known_ahead
     )
-    promoted = np.nan_to_num(history_of(panel.is_promoted))
     promoted_ahead = np.nan_to_num(future_of(panel.is_promoted)) * float("is_promoted" in layout.known_ahead)
-    observed = is_clean.astype(np.float32)
     history = np.stack(
-        [log_sales, observed, promoted, price_ratio, np.nan_to_num(history_of(panel.is_holiday))], axis=-1
-    )
-    calendar = _calendar_of(panel, layout=layout)
-    step = np.broadcast_to(np.arange(1, horizon + 1, dtype=np.float32) / horizon, promoted_ahead.shape)
-    future = np.concatenate(
         [
-            calendar[cutoffs[:, None] + np.arange(1, horizon + 1)],
-            np.stack([np.nan_to_num(future_of(panel.is_holiday)), promoted_ahead, price_ratio_ahead, step], axis=-1),
-            _aligned_seasons(history[:, :, :_ALIGNED_CHANNELS], layout=layout),
+            _log_scaled(demand, scale),
+            is_clean.astype(np.float32),
+            np.nan_to_num(history_of(panel.is_promoted)),
+            price_ratio,
+            np.nan_to_num(history_of(panel.is_holiday)),
         ],
         axis=-1,
     )
+    calendar = _calendar_of(panel, layout=layout)
+    ahead = [np.nan_to_num(future_of(panel.is_holiday)), promoted_ahead, price_ratio_ahead]
+    of_calendar = calendar[cutoffs[:, None] + np.arange(1, horizon + 1)]
     age = cutoffs + 1 - _first_known(panel)[series_rows]
-    if visible_periods is not None:
-        age = np.minimum(age, visible_periods)
+    age = age if visible_periods is None else np.minimum(age, visible_periods)
+    numbers = np.concatenate([calendar[cutoffs], _summary(history, scale, age=age)], axis=-1)
+    return Windows(
+        history=history.astype(np.float32),
+        future=_future(history, ahead, calendar=of_calendar, layout=layout),
+        numbers=numbers.astype(np.float32),
+        codes=codes[series_rows],
+        scale_units=scale,
+    )
+
+
+def _future(
+    history: FloatArray, ahead: Sequence[FloatArray], *, calendar: FloatArray, layout: WindowLayout
+) -> FloatArray:
+    """Return what describes the periods of the horizon, shape (n, horizon, future_width).
+
+    Args:
+        history: the window's channels.
+        ahead: holidays, promotions and price ratios, each of shape (n, horizon).
+        calendar: harmonics of the same periods.
+        layout: how windows are laid out.
+    """
+    step = np.broadcast_to(np.arange(1, layout.horizon + 1, dtype=np.float32) / layout.horizon, ahead[0].shape)
+    aligned = _aligned_seasons(history[:, :, :_ALIGNED_CHANNELS], layout=layout)
+    return np.concatenate([calendar, np.stack([*ahead, step], axis=-1), aligned], axis=-1).astype(np.float32)
+
+
+def _log_scaled(demand: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return log(1 + demand over scale), 0 where demand is not known; shape (n, lookback)."""
+    logs = np.log1p(np.maximum(np.nan_to_num(demand), 0) / scale[:, None])
+    return np.where(np.isfinite(demand), logs, 0).astype(np.float32)
+
+
+def _summary(history: FloatArray, scale: FloatArray, *, age: IndexArray) -> FloatArray:
+    """Return what describes a window as a whole, shape (n, _SUMMARY_NUMBERS)."""
+    log_sales, observed = history[:, :, 0], history[:, :, 1]
     n_clean = np.maximum(observed.sum(axis=1), 1)
-    summary = np.stack(
+    return np.stack(
         [
             np.log(scale),
             np.log1p(np.clip(age, 0, _AGE_CAP_PERIODS)) / np.log1p(_AGE_CAP_PERIODS),
@@ -221,14 +249,6 @@ def build_windows(
             (observed * (log_sales == 0)).sum(axis=1) / n_clean,
         ],
         axis=-1,
-    )
-    numbers = np.concatenate([calendar[cutoffs], summary], axis=-1)
-    return Windows(
-        history=history.astype(np.float32),
-        future=future.astype(np.float32),
-        numbers=numbers.astype(np.float32),
-        codes=codes[series_rows],
-        scale_units=scale,
     )
 
 

@@ -12,7 +12,7 @@ from restock.forecasting.families.tabular import TabularForecaster, prepare_samp
 from restock.forecasting.features import OriginFeatures
 from restock.forecasting.panel import DemandPanel, FloatArray
 from restock.forecasting.training_rows import TrainingSample
-from restock.params import Params
+from restock.params import Params, XGBoostParams
 from restock.statistics.quantile_functions import between_by_normal_score, even_by_normal_score
 from restock.statistics.quantiles import order_quantiles
 
@@ -81,29 +81,9 @@ def fit_xgboost(
     tuned = params.families.xgboost
     matrix = build_matrix(sample, half_life_periods=tuned.half_life_periods)
     fitted = even_by_normal_score(params.forecasting.quantiles, tuned.fitted_quantiles)
-    shared: dict[str, Any] = {
-        "tree_method": "hist",
-        "max_bin": _MAX_BIN,
-        "seed": params.seed,
-        "learning_rate": tuned.learning_rate,
-        "max_depth": tuned.max_depth,
-        "min_child_weight": tuned.min_child_weight,
-        "subsample": tuned.subsample,
-        "colsample_bytree": tuned.colsample_bytree,
-    }
-
-    class Report(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # xgboost ships no types
-        """Tells how far the fit is; the mean's rounds come after the quantiles'."""
-
-        def __init__(self, done_before: int) -> None:
-            super().__init__()
-            self._done_before = done_before
-
-        def after_iteration(self, _model: object, epoch: int, _evals_log: object) -> bool:
-            if on_progress is not None:
-                on_progress(self._done_before + epoch + 1, 2 * tuned.n_rounds)
-            return False
-
+    # The mean's rounds come after the quantiles'.
+    n_rounds = 2 * tuned.n_rounds
+    shared = _tree_params(tuned, seed=params.seed)
     quantile_booster = xgboost.train(
         shared
         | {
@@ -114,13 +94,13 @@ def fit_xgboost(
         },
         matrix,
         num_boost_round=tuned.n_rounds,
-        callbacks=[Report(0)],
+        callbacks=[_progress_callback(on_progress, done_before=0, n_rounds=n_rounds)],
     )
     mean_booster = xgboost.train(
         shared | {"objective": "reg:tweedie", "tweedie_variance_power": tuned.tweedie_variance_power},
         matrix,
         num_boost_round=tuned.n_rounds,
-        callbacks=[Report(tuned.n_rounds)],
+        callbacks=[_progress_callback(on_progress, done_before=tuned.n_rounds, n_rounds=n_rounds)],
     )
     for booster in (quantile_booster, mean_booster):
         booster.set_param(PREDICTION_PARAMS)
@@ -137,6 +117,35 @@ def fit_xgboost(
             quantiles=params.forecasting.quantiles,
         ),
     )
+
+
+def _tree_params(tuned: XGBoostParams, *, seed: int) -> dict[str, Any]:
+    """Return what both boosters are grown by."""
+    return {
+        "tree_method": "hist",
+        "max_bin": _MAX_BIN,
+        "seed": seed,
+        "learning_rate": tuned.learning_rate,
+        "max_depth": tuned.max_depth,
+        "min_child_weight": tuned.min_child_weight,
+        "subsample": tuned.subsample,
+        "colsample_bytree": tuned.colsample_bytree,
+    }
+
+
+def _progress_callback(on_progress: Callable[[int, int], None] | None, *, done_before: int, n_rounds: int) -> Any:
+    """Return what tells after each round how many of `n_rounds` are done, with those done before."""
+    import xgboost
+
+    class Report(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # xgboost ships no types
+        """Tells how far the fit is."""
+
+        def after_iteration(self, _model: object, epoch: int, _evals_log: object) -> bool:
+            if on_progress is not None:
+                on_progress(done_before + epoch + 1, n_rounds)
+            return False
+
+    return Report()
 
 
 def build_matrix(

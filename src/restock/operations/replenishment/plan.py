@@ -24,6 +24,7 @@ from restock.replenishment.feasible_orders import Binding
 from restock.replenishment.order_lines import Objective, OpenOrders, OrderLines, OrderTerms
 from restock.replenishment.order_outcomes import order_outcomes
 from restock.replenishment.order_plan import OrderPlan, plan_orders
+from restock.replenishment.path_rule import with_backlog
 from restock.replenishment.policy_tuning import line_multiples
 from restock.replenishment.shared_constraints import SharedLimit, SharedPlan, SupplierOrder, share_constraints
 from restock.replenishment.simulate import UnmetDemand
@@ -99,12 +100,15 @@ def order_lines_of(
     place = np.full(inputs.lines.height, -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     own = place[opened.series] >= 0
+    # An order of tonight with a lead time of one day is there tomorrow morning: period 0.
+    lead_times = np.maximum(inputs.lead_times[rows], 1) - 1
+    is_perishable = (lines["shelf_life_periods"] > 0).to_numpy()
+    backlog = np.where(is_perishable, 0.0, np.maximum(-left, 0.0))
     return OrderLines(
-        demand_paths=inputs.demand_paths[rows],
+        demand_paths=with_backlog(inputs.demand_paths[rows], backlog=backlog, lead_times=lead_times),
         on_hand=np.maximum(left, 0.0),
-        backorders=lines["backorders"].to_numpy() + np.maximum(-left, 0.0),
-        # An order of tonight with a lead time of one day is there tomorrow morning: period 0.
-        lead_times=np.maximum(inputs.lead_times[rows], 1) - 1,
+        backorders=lines["backorders"].to_numpy(),
+        lead_times=lead_times,
         review_periods=lines["review_periods"].to_numpy(),
         open_orders=OpenOrders(
             series=place[opened.series[own]], units=opened.units[own], arrival_periods=opened.arrival_periods[own]

@@ -40,6 +40,13 @@ def test_panel_of_totals_weights_prices_by_recent_sales_alone() -> None:
         np.testing.assert_array_equal(one, other, err_msg=name)
 
 
+def test_panel_of_totals_has_no_in_stock_demand_share_of_single_series() -> None:
+    panel = make_panel()
+    known = replace(panel, in_stock_demand_share=np.full(panel.sales_units.shape, 0.7, dtype=np.float32))
+    totals, _ = panel_of_totals(known, by=("sku", "region"))
+    assert totals.demand_share_in_stock().shape == totals.sales_units.shape
+
+
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 4.0), (0.5, 5.0), (1.0, 6.25)])
 def test_pull_to_totals_moves_the_sum_by_the_share(share: float, expected: float) -> None:
     units = np.array([[1.0], [3.0], [0.0]], dtype=np.float32)

@@ -139,17 +139,13 @@ def test_fit_without_anything_to_learn_from_says_so(make_panel, small_params):
         fit_forecaster("xgboost", nothing, params=small_params())
 
 
-@pytest.mark.parametrize("family", ["xgboost", "neural"])
-def test_load_forecaster_of_before_demand_was_recovered_masks_as_it_did(family, make_panel, small_params, tmp_path):
+def test_load_forecaster_of_before_demand_was_recovered_masks_as_it_did(make_panel, small_params, tmp_path):
     params = small_params(features={"recover_from_share": 1.0, "silence_probability": 1.0})
-    fitted, panel = fit_forecaster(family, make_panel(), params=params), make_panel(seed=4)
+    fitted, panel = fit_forecaster("neural", make_panel(), params=params), make_panel(seed=4)
     save_forecaster(fitted, tmp_path)
     path = tmp_path / "forecaster.json"
     described = json.loads(path.read_text(encoding="utf-8"))
-    if family == "xgboost":
-        del described["features"]["recover_from_share"], described["features"]["silence_probability"]
-    else:
-        described["max_stockout_share"] = described.pop("censoring")["max_stockout_share"]
+    described["max_stockout_share"] = described.pop("censoring")["max_stockout_share"]
     path.write_text(json.dumps(described), encoding="utf-8")
     after = load_forecaster(tmp_path).forecast(panel, horizon=10)
     np.testing.assert_allclose(after.mean_units, fitted.forecast(panel, horizon=10).mean_units, rtol=1e-5, atol=1e-5)
@@ -201,19 +197,35 @@ def test_load_forecaster_names_a_file_that_is_broken(family, name, kept_share, m
         load_forecaster(tmp_path)
 
 
-@pytest.mark.parametrize("family", ["seasonal_naive", "statistical", "random_forest", "xgboost"])
+def change_description(folder, changes):
+    path = folder / "forecaster.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(changes(described)), encoding="utf-8")
+
+
+JSON_FAMILIES = ["seasonal_naive", "statistical", "random_forest", "xgboost"]
+
+
+@pytest.mark.parametrize("family", JSON_FAMILIES)
 def test_load_forecaster_names_what_its_description_lacks(family, make_panel, small_params, tmp_path):
     save_forecaster(fit_forecaster(family, make_panel(), params=small_params()), tmp_path)
-    (tmp_path / "forecaster.json").write_text(f'{{"family": "{family}"}}', encoding="utf-8")
-    with pytest.raises(DataError, match=r"forecaster\.json lacks '(schema_version|horizon|quantiles)'"):
+    change_description(tmp_path, lambda described: {name: described[name] for name in ("family", "schema_version")})
+    with pytest.raises(DataError, match=r"forecaster\.json lacks '(horizon|quantiles)'"):
         load_forecaster(tmp_path)
 
 
-def test_load_forecaster_refuses_trees_over_other_columns(make_panel, small_params, tmp_path):
+def test_load_forecaster_names_what_the_features_of_its_description_lack(make_panel, small_params, tmp_path):
     save_forecaster(fit_forecaster("xgboost", make_panel(), params=small_params()), tmp_path)
-    described = json.loads((tmp_path / "forecaster.json").read_text(encoding="utf-8"))
-    (tmp_path / "forecaster.json").write_text(json.dumps(described | {"schema_version": 1}), encoding="utf-8")
-    with pytest.raises(DataError, match="has schema 1, expected 2"):
+    change_description(tmp_path, lambda described: described | {"features": {}})
+    with pytest.raises(DataError, match=r"forecaster\.json is not what save_forecaster writes: .*recover_from_share: "):
+        load_forecaster(tmp_path)
+
+
+@pytest.mark.parametrize("family", JSON_FAMILIES)
+def test_load_forecaster_refuses_another_schema(family, make_panel, small_params, tmp_path):
+    save_forecaster(fit_forecaster(family, make_panel(), params=small_params()), tmp_path)
+    change_description(tmp_path, lambda described: described | {"schema_version": 99})
+    with pytest.raises(DataError, match=r"has schema 99, expected [12]\. Train again"):
         load_forecaster(tmp_path)
 
 
