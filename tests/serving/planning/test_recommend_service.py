@@ -23,14 +23,14 @@ def test_recommend_answers_for_lines_as_they_are_now(planned):
             headers = {"authorization": f"Bearer {token}"}
             return httpx.post(f"{service.address}/recommend", json=body, headers=headers, timeout=60)
 
-        reply = ask({"lines": [LINE, {**LINE, "sku": SKUS[4], "on_hand": 0}]})
+        reply = ask({"lines": [LINE, {**LINE, "sku": SKUS[4], "on_hand": 500}]})
         assert reply.status_code == 200, reply.text
         body = reply.json()
         kept, changed = body["lines"]
         assert (body["as_of"], kept["order_quantity"]) == (str(PLAN_DAY), told.order_quantity)
         assert kept["expected_cost"] == pytest.approx(told.expected_cost, rel=1e-5)
         assert (kept["is_changed"], changed["is_changed"]) == (False, True)
-        assert changed["order_quantity"] > changed["planned_quantity"]
+        assert changed["order_quantity"] == 0 < changed["planned_quantity"]
         assert ask({"lines": [LINE]}, token="nobody").status_code == 401
         for wrong, status in (
             ({"lines": []}, 422),
@@ -40,5 +40,4 @@ def test_recommend_answers_for_lines_as_they_are_now(planned):
             refused = ask(wrong)
             assert refused.status_code == status, refused.text
             assert refused.headers["content-type"] == "application/problem+json"
-        # What BentoML reads in the header of its schema is the same endpoint.
         assert httpx.get(f"{service.address}/recommend").status_code == 405
