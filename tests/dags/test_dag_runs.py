@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
@@ -15,9 +15,10 @@ from restock.adapters.database.migrate import migrate
 from restock.adapters.database.order_tables import PurchaseOrderRow
 from restock.adapters.database.planning_tables import PlanRow
 from restock.adapters.registry import read_current, read_metadata
-from restock.adapters.storage import read_json
+from restock.adapters.storage import read_json, write_table
 from restock.params import read_params
 from restock.settings import Settings
+from restock.tables import STOCK, SUPPLY_TERMS
 from tests.dags.conftest import LAST_DAY, write_sales
 
 TYPE = "demand_forecasting"
@@ -31,12 +32,13 @@ def supply_terms():
 
 
 def write_supply(home):
-    """Write a folder with supply terms, and a stock of nothing on the last day."""
-    (home / "supply").mkdir()
+    """Write validated supply terms, and a stock of nothing on the last day."""
+    folder = home / "data" / "validated"
     terms = pl.DataFrame(supply_terms())
-    terms.write_csv(home / "supply" / "supply_terms.csv")
-    stock = terms.select("sku", "location", as_of=pl.lit(LAST_DAY), on_hand=0.0, on_order=0.0)
-    stock.write_csv(home / "supply" / "stock.csv")
+    day = date.fromisoformat(LAST_DAY)
+    stock = terms.select("sku", "location", as_of=pl.lit(day), on_hand=0.0, on_order=0.0)
+    for frame, table in ((terms, SUPPLY_TERMS), (stock, STOCK)):
+        write_table(table.conform(frame), table, folder / f"{table.name}.parquet")
 
 
 def fill_ledger(home):
@@ -69,7 +71,6 @@ def done(airflow_home, run_dags):
         ("daily_forecast", {"as_of": LAST_DAY}),
         ("monitor_forecast", {"as_of": LAST_DAY}),
         ("optimize_replenishment", {}),
-        ("daily_plan", {"as_of": LAST_DAY}),
     )
     return home, {result["dag"]: result for result in results}, log
 
@@ -132,21 +133,12 @@ def test_optimize_replenishment_works_in_the_training_s_workspace_and_says_that_
     assert read_json(run / "data" / "reports" / "optimization.json")["is_available"] is False
 
 
-def test_daily_plan_without_supply_terms_says_what_to_ingest(done):
-    _, results, log = done
-    assert results["daily_plan"]["tasks"] == {"plan": "failed"}
-    assert "table supply_terms has no rows" in log
-
-
 def test_daily_plan_keeps_the_day_s_plan_and_drafts_an_order_a_supplier(done, run_dags):
     home, _, _ = done
     write_supply(home)
     fill_ledger(home)
-    results, log = run_dags(
-        ("ingest_sales", {"source": "supply"}),
-        # Its day is that of the forecast; by hand it is asked for.
-        ("daily_plan", {"as_of": LAST_DAY}),
-    )
+    # Its day is that of the forecast that starts it; by hand it is asked for.
+    results, log = run_dags(("daily_plan", {"as_of": LAST_DAY}))
     assert results[-1]["state"] == "success", log[-3000:]
     described = read_json(home / "data" / "plans" / f"as_of={LAST_DAY}" / "plan.json")
     assert described["lines"] == 10
