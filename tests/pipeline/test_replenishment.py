@@ -123,6 +123,7 @@ def test_run_optimize_writes_a_policy_and_what_every_rule_costs(optimized):
     assert sum(rules["planner"][name] for name in parts) == pytest.approx(rules["planner"]["cost"], abs=0.05)
     assert set(metrics["shortage_multiples"]) == {"fresh_store", "fresh_warehouse", "store", "warehouse"}
     assert sum(metrics["gap"].values()) == pytest.approx(rules["planner"]["cost"], abs=0.05)
+    assert all(values["cost"] >= rules["clairvoyant_bound"]["cost"] > 0 for values in rules.values())
     # Two windows are too few to keep tuning and judging apart: that is said.
     assert metrics["tuned_on_judged"] is True
 

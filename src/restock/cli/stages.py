@@ -112,7 +112,8 @@ def print_rules(metrics: dict[str, Any]) -> None:
     gap = metrics["gap"]
     output.print(
         f"of its cost, {gap['forecast_error']:,.0f} come from not knowing demand, {gap['lead_times']:,.0f} from lead "
-        f"times, {gap['minimums_and_multiples']:,.0f} from minimums and multiples",
+        f"times, {gap['minimums_and_multiples']:,.0f} from minimums and multiples, {gap['policy']:,.0f} from the rule "
+        f"itself; no orders cost less than {gap['clairvoyant_bound']:,.0f}",
         highlight=False,
     )
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from restock.operations.replenishment.replay import sum_into_warehouses
 from restock.operations.replenishment.simulation import Simulation
+from restock.replenishment.clairvoyant import KnownFuture, clairvoyant_orders
 from restock.replenishment.policy_tuning import Attempt, LineGroup, line_multiples, tune_policy
-from restock.replenishment.walk_forward import OrderRule, Situation, Trading
+from restock.replenishment.simulate import UnmetDemand
+from restock.replenishment.walk_forward import FROM_OUTSIDE, OrderRule, Situation, Trading
 from restock.timeline import add_periods
 
 Quantities = NDArray[np.float64]
@@ -27,6 +29,7 @@ PLANNER, UNTUNED_PLANNER = "planner", "untuned_planner"
 MIN_MAX, NORMAL_BASE_STOCK = "min_max", "normal_base_stock"
 CLASSICAL = (MIN_MAX, NORMAL_BASE_STOCK)
 KNOWN_DEMAND, KNOWN_DEMAND_AND_LEAD_TIME, UNCONSTRAINED = "known_demand", "known_demand_and_lead_time", "unconstrained"
+BOUND = "clairvoyant_bound"
 COSTS = ("holding", "shortage", "ordering", "waste")
 # Windows that are judged, the first of them to fill the pipeline; the policy is tuned on those up to that one.
 _JUDGED_WINDOWS = 3
@@ -89,6 +92,7 @@ def judge_rules(simulation: Simulation, *, on_progress: Callable[[int, int], Non
         frames.append(costs_by_sku(late, run(), rule=name))
         if on_progress is not None:
             on_progress(total - rules + done, total)
+    frames.append(clairvoyant_bound(late))
     return Judgement(
         multiples=multiples,
         attempts=attempts,
@@ -98,6 +102,47 @@ def judge_rules(simulation: Simulation, *, on_progress: Callable[[int, int], Non
         ),
         n_periods=late.market.demand.shape[1] - warm_up_of(late),
         tuned_on_judged=not is_apart,
+    )
+
+
+def clairvoyant_bound(past: Simulation) -> pl.DataFrame:
+    """Return what no orders can cost less than in the counted periods, by sku, columns as of `Judgement.costs`.
+
+    All demand is known and served from one place, nothing expires, every order comes at once, and each line pays its
+    share of an order of all lines: each of it makes the cost lower than any rule's (`clairvoyant_orders`).
+    """
+    trading, lines = past.trading, past.lines
+    demand = sum_into_warehouses(lines, past.market.demand)[:, warm_up_of(past) :]
+    together = lines.select(pl.len().over("order_group"))["len"].to_numpy()
+    n_periods = demand.shape[1]
+    rows = []
+    for root in np.flatnonzero(trading.source == FROM_OUTSIDE).tolist():
+        members = np.append(np.flatnonzero(trading.source == root), root)
+        shortage_cost = float(trading.shortage_cost[members].min())
+        found = clairvoyant_orders(
+            KnownFuture(
+                demand=demand[root],
+                lead_times=np.zeros(n_periods, dtype=np.int64),
+                can_order=np.ones(n_periods, dtype=np.bool_),
+                arrivals=np.zeros(n_periods),
+                on_hand=0.0,
+                holding_cost=float(trading.holding_cost[members].min()),
+                shortage_cost=shortage_cost,
+                fixed_order_cost=float(trading.fixed_order_cost[root] / together[root]),
+            ),
+            unmet=UnmetDemand.LOST,
+        )
+        costs = found.holding_cost, found.shortage_cost, found.ordering_cost
+        rows.append((lines["sku"][root], *costs, found.shortage_cost / shortage_cost, float(demand[root].sum())))
+    columns = ["sku", "holding", "shortage", "ordering", "lost_units", "demand_units"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    nothing = pl.lit(0.0)
+    return (
+        frame.group_by("sku")
+        .sum()
+        .sort("sku")
+        .with_columns(rule=pl.lit(BOUND), waste=nothing, on_hand_value=nothing)
+        .select("rule", "sku", *COSTS, "lost_units", "demand_units", "on_hand_value")
     )
 
 
@@ -156,16 +201,16 @@ def summarise_costs(costs: pl.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def cost_gap(rules: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return where the planner's cost beyond a planner that knows everything comes from, currency.
+    """Return where the planner's cost beyond the clairvoyant bound comes from, currency; the parts add up to its cost.
 
     Args:
         rules: of `summarise_costs`.
     """
-    chain = (PLANNER, KNOWN_DEMAND, KNOWN_DEMAND_AND_LEAD_TIME, UNCONSTRAINED)
-    steps = ("forecast_error", "lead_times", "minimums_and_multiples")
+    chain = (PLANNER, KNOWN_DEMAND, KNOWN_DEMAND_AND_LEAD_TIME, UNCONSTRAINED, BOUND)
+    steps = ("forecast_error", "lead_times", "minimums_and_multiples", "policy")
     costs = [rules[name]["cost"] for name in chain]
     found = {step: round(before - after, 2) for step, before, after in zip(steps, costs[:-1], costs[1:], strict=True)}
-    return found | {"known_everything": costs[-1]}
+    return found | {"clairvoyant_bound": costs[-1]}
 
 
 def _spans(simulation: Simulation) -> tuple[Simulation, Simulation, bool]:
