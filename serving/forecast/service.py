@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import bentoml
 from bentoml.exceptions import BentoMLException
-from pydantic import BaseModel, ValidationError
-from starlette.responses import Response
 
 from restock.adapters.bento_server import SUPERVISOR_VARIABLE
 from restock.adapters.registry import ModelType
-from restock.errors import NotReadyError, RestockError
+from restock.errors import NotReadyError
 from restock.operations.explain_forecast import explain_stored
 from restock.operations.forecast import forecast_posted, forecast_stored
 from restock.operations.hot_swap import HotSwap, Loaded, Refusal, Watcher
@@ -43,12 +40,10 @@ from serving.forecast.requests import (
     reply_of_one,
 )
 from serving.openapi import openapi_text, render_docs
-from serving.problems import problem_response
-from serving.telemetry import Telemetry, current_request_id, quieten_client_mistakes
+from serving.replies import answered
+from serving.telemetry import Telemetry, quieten_client_mistakes
 
 logger = logging.getLogger(__name__)
-
-Reply = TypeVar("Reply", bound=BaseModel)
 
 _NAME = "forecast"
 # More threads than cores only make requests wait for each other: a forecast computes, it does not wait.
@@ -114,7 +109,7 @@ class ForecastService:
     @bentoml.api(route="/forecast")  # type: ignore[untyped-decorator]
     def forecast(self, request: ForecastRequest, /) -> ForecastReply:
         """Forecast one series from stored history."""
-        return _answered(
+        return answered(
             lambda: reply_of_one(
                 forecast_stored(
                     self._model.current(),
@@ -129,7 +124,7 @@ class ForecastService:
     @bentoml.api(route="/forecast_batch")  # type: ignore[untyped-decorator]
     def forecast_batch(self, request: ForecastBatchRequest, /) -> ForecastBatchReply:
         """Forecast many series from stored history in one go."""
-        return _answered(
+        return answered(
             lambda: reply_of_many(
                 forecast_stored(
                     self._model.current(),
@@ -144,7 +139,7 @@ class ForecastService:
     @bentoml.api(route="/forecast_history")  # type: ignore[untyped-decorator]
     def forecast_history(self, request: ForecastHistoryRequest, /) -> ForecastReply:
         """Forecast one series whose history comes with the request."""
-        return _answered(
+        return answered(
             lambda: reply_of_one(
                 forecast_posted(
                     self._model.current(),
@@ -161,7 +156,7 @@ class ForecastService:
     @bentoml.api(route="/explain")  # type: ignore[untyped-decorator]
     def explain(self, request: ExplainRequest, /) -> ExplainReply:
         """Say what the forecast of one stored series is made of."""
-        return _answered(
+        return answered(
             lambda: reply_of_explanation(
                 explain_stored(
                     self._model.current(),
@@ -251,24 +246,6 @@ def _refusal_report(refusal: Refusal[int] | None) -> dict[str, str] | None:
 
 def _validated(settings: Settings) -> Path:
     return settings.data_dir / "validated"
-
-
-def _answered(produce: Callable[[], Reply]) -> Reply:
-    """Return the reply, or the problem that kept it from being made, as a response that is rendered already.
-
-    BentoML sends a Response as it is, which spares its own rendering; the reply's type gives its clients the schema,
-    so the type is kept although what comes back is the rendered form.
-    """
-    try:
-        rendered = Response(produce().model_dump_json(), media_type="application/json")
-    except RestockError as error:
-        if error.http_status >= 500:
-            logger.warning("request %s failed: %s", current_request_id.get(), error)
-        rendered = problem_response(error)
-    except ValidationError as error:
-        # BentoML would blame the client for it.
-        raise RuntimeError("the service's own reply is not valid") from error
-    return cast("Reply", rendered)
 
 
 def _frame() -> ServiceFrame | None:

@@ -12,9 +12,10 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from restock.errors import RestockError
-from serving.openapi import PROBLEM_WORDS, ProblemDetails
+from serving.openapi import PROBLEM_WORDS, ProblemDetails, render_openapi
 from serving.planning.context import PlanningContext
 from serving.planning.identifying import SESSION_COOKIE
+from serving.planning.recommending import ENDPOINTS
 from serving.planning.route_table import API, ROUTES, Access
 from serving.planning.routes import all_routers
 from serving.problems import (
@@ -106,6 +107,14 @@ def describe_api() -> dict[str, Any]:
         for status in PROBLEM_WORDS:
             operation["responses"][str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
         operation["description"] = f"{operation.get('description', '')} Roles: {who}.{scope}".strip()
+    # Beside the application: BentoML's own endpoints, described as those of other services are.
+    beside = render_openapi("", ENDPOINTS, description="", version=API_VERSION)
+    for one in ENDPOINTS:
+        operation = beside["paths"][one.path]["post"]
+        for status in PROBLEM_WORDS:
+            operation["responses"][str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+        document["paths"][one.path] = {"post": operation | {"security": [{"token": []}], "tags": ["planning"]}}
+    components["schemas"] |= beside["components"]["schemas"]
     return document
 
 

@@ -21,6 +21,7 @@ from serving.planning.context import PlanningContext
 from serving.planning.events import EventBroker
 from serving.planning.gate import Gate
 from serving.planning.identifying import identify
+from serving.planning.recommending import ENDPOINTS
 from serving.telemetry import Telemetry
 
 _NAME = "planning"
@@ -49,7 +50,7 @@ def build_frame(
     application = build_application(context)
     document = describe_api()
     return ServiceFrame(
-        endpoints={},
+        endpoints={one.path: one.scope for one in ENDPOINTS},
         verifier=verifier,
         readiness=lambda: _readiness(engine, background),
         telemetry=Telemetry(_NAME),

@@ -17,10 +17,13 @@ from restock.adapters.database.engine import open_database
 from restock.operations.hot_swap import Watcher
 from restock.operations.identity.verifier import open_verifier
 from restock.operations.planning_work import planning_work
+from restock.operations.replenishment.recommend import recommend
 from restock.settings import read_settings
 from serving.asgi import Gateway, ServiceFrame
 from serving.planning.events import EventBroker
 from serving.planning.frame import build_frame
+from serving.planning.recommending import RecommendReply, RecommendRequest, reply_of_recommendations
+from serving.replies import answered
 from serving.telemetry import quieten_client_mistakes
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class PlanningService:
 
     def __init__(self) -> None:
         settings = read_settings()
+        self._settings = settings
         quieten_client_mistakes()
         logging.getLogger("restock").setLevel(settings.log_level)
         self._engine = open_database(settings.ledger_url)
@@ -62,6 +66,15 @@ class PlanningService:
         self._watcher = Watcher(self._watch, interval_seconds=settings.reload_seconds)
         self._watcher.start()
         self._background.start()
+
+    @bentoml.api(route="/recommend")  # type: ignore[untyped-decorator]
+    def recommend(self, request: RecommendRequest, /) -> RecommendReply:
+        """Say what to order of some lines as they are now."""
+        return answered(
+            lambda: reply_of_recommendations(
+                recommend(self._settings, [line.to_line() for line in request.lines], as_of=request.as_of)
+            )
+        )
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:

@@ -82,4 +82,8 @@ def test_assets_connect_ingestion_monitoring_and_training(described):
     dags = described["dags"]
     assert dags["ingest_sales"]["tasks"]["validate"]["outlets"] == ["validated_data"]
     assert dags["monitor_forecast"]["tasks"]["request_retraining"]["outlets"] == ["retrain_demand_forecasting"]
-    assert "Asset" in dags["train_demand_forecasting"]["schedule"]
+    for dag_id in ("train_demand_forecasting", "daily_plan", "optimize_replenishment"):
+        assert "Asset" in dags[dag_id]["schedule"]
+    assert dags["daily_forecast"]["tasks"]["forecast"]["outlets"] == ["daily_forecast"]
+    assert dags["daily_plan"]["tasks"]["plan"]["outlets"] == ["daily_plan"]
+    assert dags["optimize_replenishment"]["tasks"]["optimize"]["outlets"] == ["candidate_optimization"]

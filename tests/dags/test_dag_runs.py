@@ -3,16 +3,60 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
+from sqlalchemy import insert, select
 
+from restock.adapters.database.catalogue_tables import LocationRow, ProductRow, SupplierRow, SupplyTermRow
+from restock.adapters.database.engine import open_database, read_transaction, write_transaction
+from restock.adapters.database.migrate import migrate
+from restock.adapters.database.order_tables import PurchaseOrderRow
+from restock.adapters.database.planning_tables import PlanRow
 from restock.adapters.registry import read_current, read_metadata
-from restock.adapters.storage import read_json
+from restock.adapters.storage import read_json, write_table
 from restock.params import read_params
+from restock.settings import Settings
+from restock.tables import STOCK, SUPPLY_TERMS
 from tests.dags.conftest import LAST_DAY, write_sales
 
 TYPE = "demand_forecasting"
+
+
+def supply_terms():
+    """Return who delivers each series."""
+    term = {"supplier": "SUP", "unit_cost": 1.5, "minimum_order_quantity": 1, "order_multiple": 1}
+    term |= {"fixed_order_cost": 0.0, "review_periods": 1, "quoted_lead_time_days": 2}
+    return [{"sku": f"SKU-{number}", "location": f"L{number % 2}"} | term for number in range(10)]
+
+
+def write_supply(home):
+    """Write validated supply terms, and a stock of nothing on the last day."""
+    folder = home / "data" / "validated"
+    terms = pl.DataFrame(supply_terms())
+    day = date.fromisoformat(LAST_DAY)
+    stock = terms.select("sku", "location", as_of=pl.lit(day), on_hand=0.0, on_order=0.0)
+    for frame, table in ((terms, SUPPLY_TERMS), (stock, STOCK)):
+        write_table(table.conform(frame), table, folder / f"{table.name}.parquet")
+
+
+def fill_ledger(home):
+    """Make the ledger's tables and a catalogue that knows the series and their supplier."""
+    engine = open_database(Settings(workspace=home).ledger_url)
+    migrate(engine)
+    now = datetime(2024, 5, 30, tzinfo=UTC)
+    product = {"category_path": "", "base_unit": "piece", "quantity_decimals": 0, "is_lot_tracked": False}
+    product |= {"is_active": True, "version": 1, "changed_at_utc": now}
+    place = {"kind": "store", "region": "", "may_be_negative": False, "is_active": True, "version": 1}
+    with write_transaction(engine) as connection:
+        skus = [term["sku"] for term in supply_terms()]
+        connection.execute(insert(ProductRow), [product | {"sku": sku, "name": sku} for sku in skus])
+        connection.execute(insert(LocationRow), [place | {"location": name, "name": name} for name in ("L0", "L1")])
+        supplier = {"supplier": "SUP", "name": "SUP", "is_active": True, "version": 1}
+        connection.execute(insert(SupplierRow), supplier)
+        connection.execute(insert(SupplyTermRow), [term | {"unit_cost": 150} for term in supply_terms()])
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +70,7 @@ def done(airflow_home, run_dags):
         ("promote_model", {"reason": "the first one; $(touch escaped) --override=x", "override": "small data"}),
         ("daily_forecast", {"as_of": LAST_DAY}),
         ("monitor_forecast", {"as_of": LAST_DAY}),
+        ("optimize_replenishment", {}),
     )
     return home, {result["dag"]: result for result in results}, log
 
@@ -79,6 +124,33 @@ def test_daily_forecast_keeps_the_day(done):
     folder = home / "data" / "forecasts" / TYPE / f"as_of={LAST_DAY}"
     assert read_json(folder / "forecast.json")["model_version"] == "model_version_1"
     assert pl.read_parquet(folder / "quantile_forecast.parquet")["date"].min().isoformat() > LAST_DAY
+
+
+def test_optimize_replenishment_works_in_the_training_s_workspace_and_says_that_nothing_can_be_ordered(done):
+    home, results, _ = done
+    assert results["optimize_replenishment"]["state"] == "success"
+    (run,) = (home / ".runs").iterdir()
+    assert read_json(run / "data" / "reports" / "optimization.json")["is_available"] is False
+
+
+def test_daily_plan_keeps_the_day_s_plan_and_drafts_an_order_a_supplier(done, run_dags):
+    home, _, _ = done
+    write_supply(home)
+    fill_ledger(home)
+    # Its day is that of the forecast that starts it; by hand it is asked for.
+    results, log = run_dags(("daily_plan", {"as_of": LAST_DAY}))
+    assert results[-1]["state"] == "success", log[-3000:]
+    described = read_json(home / "data" / "plans" / f"as_of={LAST_DAY}" / "plan.json")
+    assert described["lines"] == 10
+    assert described["to_order"] > 0
+    assert described["orchestration_run"] == f"daily_plan/{results[-1]['run']}"
+    engine = open_database(Settings(workspace=home).ledger_url)
+    with read_transaction(engine) as connection:
+        stored = connection.execute(select(PlanRow.order_quantity)).scalars().all()
+        orders = connection.execute(select(PurchaseOrderRow.supplier, PurchaseOrderRow.state)).all()
+    engine.dispose()
+    assert len(stored) == 10
+    assert {tuple(order) for order in orders} == {("SUP", "draft")}
 
 
 def test_monitor_forecast_with_too_little_to_judge_asks_for_nothing(done):

@@ -27,6 +27,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 Arguments = Callable[[Context], list[str]]
 Folder = Callable[[Context], Path]
 Skip = Callable[[Context], str | None]
+# What an update of the task's outlets says of itself, to whoever it starts.
+Tell = Callable[[Context], dict[str, str]]
 
 
 def home_folder(context: Context) -> Path:  # noqa: ARG001  (every Folder takes the context)
@@ -60,6 +62,7 @@ class CommandOperator(BaseOperator):
         module: str = "restock",
         folder: Folder = home_folder,
         skip: Skip = never,
+        tell: Tell | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -67,6 +70,7 @@ class CommandOperator(BaseOperator):
         self.module = module
         self.folder = folder
         self.skip = skip
+        self.tell = tell
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Run the command.
@@ -102,6 +106,9 @@ class CommandOperator(BaseOperator):
                 f"{self.task_id} ended with exit code {result.exit_code}: {result.output} What to do stands in the "
                 "lines above that begin with `error:`."
             )
+        if self.tell is not None:
+            for outlet in self.outlets:
+                context["outlet_events"][outlet].extra = self.tell(context)
         if not result.output.startswith("{"):
             return None
         answer: dict[str, Any] = json.loads(result.output)

@@ -26,6 +26,12 @@ CANDIDATE = Asset(name="candidate_demand_forecasting", uri="restock://candidates
 SERVED_MODEL = Asset(name="served_models", uri="restock://models")
 # The forecast of a day was kept.
 DAILY_FORECAST = Asset(name="daily_forecast", uri="restock://data/forecasts/demand_forecasting")
+# The plan of a day was kept.
+DAILY_PLAN = Asset(name="daily_plan", uri="restock://data/plans")
+# A policy was tuned and waits for promotion.
+POLICY_CANDIDATE = Asset(name="candidate_optimization", uri="restock://candidates/optimization")
+# What an asset's update says of itself: the day it is about.
+DAY_EXTRA = "as_of"
 
 
 class Tag(StrEnum):
@@ -91,13 +97,22 @@ def after_each_day(*, hour: int) -> CronDataIntervalTimetable:
 
 
 def day_of(context: Context) -> date:
-    """Return the day a run is about: the form's, else that of its data interval, else yesterday.
+    """Return the day a run is about: the form's, else that of what started it or of its data interval, else yesterday.
 
-    A run by hand has no interval; yesterday is the last day that is over.
+    Where several updates of an asset started one run, it is about the latest day. A run by hand has no interval;
+    yesterday is the last day that is over.
     """
     asked = context["params"].get("as_of")
     if asked:
         return date.fromisoformat(asked)
+    told = [
+        str(event.extra[DAY_EXTRA])
+        for events in (context.get("triggering_asset_events") or {}).values()
+        for event in events
+        if DAY_EXTRA in (event.extra or {})
+    ]
+    if told:
+        return max(date.fromisoformat(day) for day in told)
     start = context.get("data_interval_start")
     if start is not None and context.get("data_interval_end") != start:
         begun: date = start.date()

@@ -11,7 +11,7 @@ from restock.settings import read_settings
 from restock.tables import SOURCE_TABLES
 
 # The types that a pipeline trains candidates of.
-PROMOTABLE = (ModelType.DEMAND_FORECASTING,)
+PROMOTABLE = (ModelType.DEMAND_FORECASTING, ModelType.OPTIMIZATION)
 
 
 def read_home_params() -> Params:
@@ -124,18 +124,25 @@ def training_form() -> dict[str, Param]:
     }
 
 
-def promotion_form() -> dict[str, Param]:
-    """Return the form of a promotion."""
+def training_run_form() -> dict[str, Param]:
+    """Return the form of what works on a training run."""
     return {
-        "model_type": _model_type(),
-        "reason": _reason("Why this candidate is promoted; kept with the version for ever."),
         "run": Param(
             LATEST_RUN,
             type="string",
             minLength=1,
             title="Training run",
             description="Folder under .runs/ (the training's first task names it); `latest`: the last evaluated one.",
-        ),
+        )
+    }
+
+
+def promotion_form() -> dict[str, Param]:
+    """Return the form of a promotion."""
+    return {
+        "model_type": _model_type(),
+        "reason": _reason("Why this candidate is promoted; kept with the version for ever."),
+        **training_run_form(),
         "family": Param(
             None,
             type=["null", "string"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,16 +10,18 @@ from airflow.sdk import Asset, Context, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from restock.adapters.registry import ModelType
+from restock.adapters.run_workspace import find_run
 from restock.adapters.workspace import project_root
 from restock.errors import ConfigurationError
 from restock.forecasting.search_space import SEARCH_SPACES
 from restock.orchestration.commands import CommandOperator, home_folder, option, run_folder
-from restock.orchestration.dags import day_of, who_triggered
+from restock.orchestration.dags import DAY_EXTRA, day_of, who_triggered
 from restock.orchestration.stage_graph import Stage, read_stage_graph
 from restock.params import PARAMS_FILE, read_param_values
 from restock.settings import read_settings
 
 BASELINE = "seasonal_naive"
+OPTIMIZE_STAGE = "optimize"
 
 
 def ingest_task() -> CommandOperator:
@@ -203,6 +206,39 @@ def forecast_task(*, outlets: list[Asset]) -> CommandOperator:
     return CommandOperator(
         task_id="forecast",
         arguments=lambda context: ["forecast", f"--as-of={day_of(context).isoformat()}", "--json"],
+        outlets=outlets,
+        tell=lambda context: {DAY_EXTRA: day_of(context).isoformat()},
+    )
+
+
+def plan_task(*, outlets: list[Asset]) -> CommandOperator:
+    """Return the task that plans the run's day and drafts its purchase orders."""
+    return CommandOperator(
+        task_id="plan",
+        arguments=lambda context: [
+            "replenish",
+            "plan",
+            f"--as-of={day_of(context).isoformat()}",
+            "--draft-orders",
+            "--json",
+        ],
+        outlets=outlets,
+        tell=lambda context: {DAY_EXTRA: day_of(context).isoformat()},
+    )
+
+
+def optimize_task(*, outlets: list[Asset]) -> CommandOperator:
+    """Return the task that tunes the planner's policy in the workspace of the form's training run."""
+
+    def folder(context: Context) -> Path:
+        return find_run(home_folder(context), context["params"]["run"])
+
+    return CommandOperator(
+        task_id=OPTIMIZE_STAGE,
+        doc_md=f"`dvc repro --single-item {OPTIMIZE_STAGE}` in the training run's workspace.",
+        module="dvc",
+        arguments=lambda _: ["--wait-for-lock", "repro", "--single-item", OPTIMIZE_STAGE],
+        folder=folder,
         outlets=outlets,
     )
 

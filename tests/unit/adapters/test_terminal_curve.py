@@ -26,7 +26,7 @@ def test_terminal_curve_of_one_point_is_that_point():
 
 
 def test_terminal_curve_without_room_or_points_is_refused():
-    with pytest.raises(ValueError, match="width must be >= 7"):
+    with pytest.raises(ValueError, match="width must be >= 8"):
         terminal_curve([(0, 1), (1, 100)], width=6)
     with pytest.raises(ValueError, match="at least one point"):
         terminal_curve([])

@@ -6,7 +6,7 @@ plan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -206,11 +206,6 @@ def _assemble(
         policy=policy,
         frequency=inputs.frequency,
     )
-
-
-def with_stock(order_lines: OrderLines, on_hand: NDArray[np.float64]) -> OrderLines:
-    """Return lines with other stock on hand, shape (n_lines,), units; nothing waits where there is any."""
-    return replace(order_lines, on_hand=on_hand, backorders=np.where(on_hand > 0, 0.0, order_lines.backorders))
 
 
 def _read_lines(folder: Path) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restock.errors import ConfigurationError
+from restock.errors import DataError
 from restock.operations.replenishment.kept_lines import KeptLines, LineChoice
 from restock.operations.replenishment.lines import DAYS_OF_YEAR
 from restock.replenishment.order_lines import Objective
@@ -93,7 +93,7 @@ def ask_what_if(
         on_progress: called with (done, total), scenarios.
 
     Raises:
-        ConfigurationError: a question has a value out of bounds, or names lines that are not there.
+        DataError: a question has a value out of bounds, or names lines that are not there.
         InfeasiblePlanError: service floors cost more than a budget.
     """
     for question in questions:
@@ -143,7 +143,7 @@ def _evaluate(kept: KeptLines, question: Question, valuation: Valuation) -> Scen
     days = kept.frequency.days
     chosen = None if question.lines is None else question.lines.matches(kept.lines)
     if chosen is not None and not chosen.any():
-        raise ConfigurationError(f"scenario {question.name!r} names lines that are not among those chosen.")
+        raise DataError(f"scenario {question.name!r} names lines that are not among those chosen.")
     scenario = Scenario(
         name=question.name,
         demand_factor=_demand_factor(kept, question, chosen),
@@ -180,7 +180,7 @@ def _demand_factor(kept: KeptLines, question: Question, chosen: NDArray[np.bool_
     last_days = [day + timedelta(days=kept.frequency.days - 1) for day in first_days]
     is_then = np.array([last >= begins and first <= ends for first, last in zip(first_days, last_days, strict=True)])
     if not is_then.any():
-        raise ConfigurationError(
+        raise DataError(
             f"scenario {question.name!r} changes demand from {begins} to {ends}, and the plan looks from "
             f"{first_days[0]} to {last_days[-1]}."
         )
@@ -231,7 +231,7 @@ def _check(question: Question) -> None:
     """Refuse values that no business has.
 
     Raises:
-        ConfigurationError: there are any.
+        DataError: there are any.
     """
     target, budget, money = question.service_target, question.budget, question.price_of_money
     wrong = []
@@ -246,4 +246,4 @@ def _check(question: Question) -> None:
     if question.outage_days < 0:
         wrong.append(f"outage_days must be 0 or more, got {question.outage_days}")
     if wrong:
-        raise ConfigurationError(f"scenario {question.name!r}: {'; '.join(wrong)}.")
+        raise DataError(f"scenario {question.name!r}: {'; '.join(wrong)}.")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from restock.errors import ConfigurationError, DataError
+from restock.errors import DataError
 from restock.operations.replenishment.frontier import draw_frontier
 from restock.operations.replenishment.kept_lines import LineChoice, read_kept_lines
 from restock.operations.replenishment.what_if import Question, ask_what_if
@@ -73,7 +73,7 @@ def test_ask_what_if_promotion_of_some_days_sells_more_then_only(store):
     lost = [one["periods"]["lost_units"][:7] for one in (planned, promoted)]
     assert sum(lost[1]) <= sum(lost[0])
     assert promoted["lost_units"] > planned["lost_units"]
-    with pytest.raises(ConfigurationError, match="and the plan looks from"):
+    with pytest.raises(DataError, match="and the plan looks from"):
         ask(store, demand_factor=3.0, first_day=PLAN_DAY + timedelta(days=80))
 
 
@@ -103,7 +103,7 @@ def test_ask_what_if_budget_is_kept_and_says_how_exactly(store):
     ],
 )
 def test_ask_what_if_senseless_values_are_refused(store, changes, words):
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(DataError, match=words):
         ask(store, **changes)
 
 
