@@ -104,3 +104,29 @@ def test_targets_are_told_in_words(lines):
     assert "serve 95.0% of demand" in by_share.target
     assert "half the unserved share" in {change.what for change in by_share.changes}
     assert "at least 95.0% of demand served" in explain_order(lines, terms, 0).target
+
+
+def test_explanation_of_a_tuned_plan_counts_what_a_shortage_really_costs(lines):
+    tuned = replace(TERMS, shortage_cost=TERMS.shortage_cost * 0.05)
+    found = explain_order(lines, tuned, 1, valued=TERMS)
+    plan = plan_orders(lines, tuned)
+    assert found.order_quantity == plan.order_quantity[1] > 0
+    held = plan.expected_cost[1] - tuned.shortage_cost[1] * plan.expected_missed[1]
+    assert found.expected_missed > 0
+    assert found.expected_cost == pytest.approx(held + 3.0 * plan.expected_missed[1], rel=1e-5)
+
+
+def test_explanation_shows_lead_times_from_the_order_on(lines):
+    plain, shifted = (explain_order(lines, TERMS, 1, periods_before=before) for before in (0, 1))
+    assert shifted.lead_time_mean == plain.lead_time_mean + 1
+    assert shifted.lead_time_quantiles == {share: value + 1 for share, value in plain.lead_time_quantiles.items()}
+    assert shifted.order_quantity == plain.order_quantity
+
+
+def test_explanation_of_no_order_looks_to_the_next_review_only(lines):
+    lines, terms = replace(lines, season_periods=7), replace(TERMS, fixed_order_cost=np.full(3, 20.0))
+    found, plan = explain_order(lines, terms, 2), plan_orders(lines, terms)
+    assert found.order_quantity == 0
+    assert plan.covered_reviews[2] > 1
+    once = plan_orders(lines, terms, most_covered_reviews=1)
+    assert found.unordered_cost == found.expected_cost == pytest.approx(once.unordered_cost[2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,37 @@ def test_a_budget_is_kept_and_named(lines):
     floors = order_terms(3, holding_cost=0.05, shortage_cost=3.0, fill_rate=0.95)
     with pytest.raises(InfeasiblePlanError, match="service floors of 3 lines need"):
         outcome(lines, terms=floors, budget=0.2 * today.order_value)
+
+
+def test_lines_that_serve_no_customers_neither_lose_nor_earn_and_the_unbought_cost_nothing(lines):
+    every = evaluate_scenario(lines, TERMS, Scenario(name="all"), valuation=WORTH)
+    parts = [
+        evaluate_scenario(
+            lines.select(np.array([row])),
+            TERMS.select(np.array([row])),
+            Scenario(name="one"),
+            valuation=Valuation(
+                unit_cost=WORTH.unit_cost[[row]],
+                unit_price=WORTH.unit_price[[row]],
+                today_price_of_money=0.1,
+                periods_per_year=365,
+            ),
+        )
+        for row in range(3)
+    ]
+    inner = replace(WORTH, serves_customers=np.array([True, True, False]), is_bought=np.array([False, True, True]))
+    found = evaluate_scenario(lines, TERMS, Scenario(name="inner"), valuation=inner)
+    np.testing.assert_allclose(found.stock_value, every.stock_value)
+    np.testing.assert_allclose(found.lost_units, parts[0].lost_units + parts[1].lost_units)
+    np.testing.assert_allclose(found.undelivered_units, parts[2].lost_units)
+    orders = every.plan.order_quantity
+    assert found.order_value == pytest.approx(orders[1] * 3 + orders[2] * 4)
+    # Sales of the first two, payments of the last two.
+    earned = 5 * (lines.demand_paths[0].mean(axis=0) - parts[0].lost_units).sum()
+    assert found.cash[-1] == pytest.approx(
+        earned + parts[1].cash[-1] + parts[2].cash[-1] - _earned(lines, parts[2]), rel=1e-5
+    )
+
+
+def _earned(lines, last):
+    return 7 * (lines.demand_paths[2].mean(axis=0) - last.lost_units).sum()
