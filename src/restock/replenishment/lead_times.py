@@ -38,6 +38,7 @@ _BEYOND_DAYS = (1, 2, 4, 8, 16, 32)
 _MOST_GRID_DAYS = 160
 # Groups from whose histories the strength of a prior is told; more cost time and tell little.
 _MOST_TELLING_GROUPS = 2_000
+_SUM_DIGITS = 9
 # A slope is believed from so many standard errors on.
 _BELIEVED = 2.0
 
@@ -275,7 +276,9 @@ def _count(history: OrderHistory, index: Integers, *, level: int) -> DelayCounts
         pl.Series("day", index), pl.Series("came", np.where(history.is_open, 0.0, weight)),
         pl.Series("open", np.where(history.is_open, weight, 0.0)),
     )  # fmt: skip
-    told = frame.group_by(*columns, "day").agg(pl.col("came").sum(), pl.col("open").sum()).sort(*columns, "day")
+    # Shares of one order, added up in any order: the last digits would differ from run to run.
+    sums = (pl.col(name).sum().round(_SUM_DIGITS) for name in ("came", "open"))
+    told = frame.group_by(*columns, "day").agg(*sums).sort(*columns, "day")
     if not columns:
         names: tuple[tuple[str, ...], ...] = ((),)
         told = told.with_columns(group=pl.lit(0, dtype=pl.Int64))
