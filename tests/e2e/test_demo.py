@@ -33,7 +33,12 @@ def test_demo_serves_a_promoted_forecast_and_a_second_run_keeps_it(tmp_path):
     naive = families.pop("seasonal_naive")
     assert all(one["pinball"] < naive["pinball"] and one["wape"] < naive["wape"] for one in families.values())
     versions = json.loads(run(workspace, "models", "--json").stdout)
-    assert [version["version"] for version in versions] == [1]
+    assert {(version["model_type"], version["version"]) for version in versions} == {
+        ("demand_forecasting", 1),
+        ("optimization", 1),
+    }
+    for expected in ("lines planned as of", "The orders that save most", "beats_classical_rules: passed"):
+        assert expected in first.stdout + first.stderr
 
     second = run(workspace, "demo", "--folder", str(workspace), "--stop")
     assert second.returncode == 0, second.stdout + second.stderr
