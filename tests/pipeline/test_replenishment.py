@@ -252,6 +252,35 @@ def test_write_daily_plan_within_a_budget_names_what_binds_and_its_price(optimiz
     assert bound.description["gap"] <= 1e-6
 
 
+def test_write_daily_plan_of_stores_and_warehouses_that_buy_outside_spends_the_budget_once(optimized):
+    path = optimized / "data" / "validated" / "supply_terms.parquet"
+    terms = read_table(path, SUPPLY_TERMS)
+    direct = terms.with_columns(
+        supplier=pl.when(pl.col("location") == "STORE-1").then(pl.lit("SUP")).otherwise("supplier")
+    )
+    write_table(direct, SUPPLY_TERMS, path)
+    wanted = plan(optimized).table.filter(pl.col("supplier") == "SUP")
+    assert wanted.group_by("location").agg(pl.col("order_quantity").sum())["order_quantity"].min() > 0
+    budget = float(wanted["order_quantity"].sum()) * 1.5 * 0.6
+    bought = plan(optimized, budget=budget).table.filter(pl.col("supplier") == "SUP")
+    assert 0 < float(bought["order_quantity"].sum()) * 1.5 <= budget
+
+
+def test_write_daily_plan_in_a_full_store_orders_what_there_is_room_for(optimized):
+    path = optimized / "data" / "validated" / "locations.parquet"
+    free = plan(optimized).table.filter(pl.col("location") == "STORE-2")
+    room = float(free["order_quantity"].sum()) - 5
+    held = 10.0 * free.height
+    locations = read_table(path, LOCATIONS)
+    full = pl.when(pl.col("location") == "STORE-2").then(held + room).otherwise(None)
+    write_table(locations.with_columns(capacity_units=full), LOCATIONS, path)
+    made = plan(optimized)
+    bound = made.table.filter(pl.col("location") == "STORE-2")
+    assert float(bound["order_quantity"].sum()) <= room
+    assert "storage" in bound["binding"].to_list()
+    assert [limit["name"] for limit in made.description["limits"]] == ["STORE-2"]
+
+
 def test_write_daily_plan_with_limits_that_contradict_each_other_names_them(optimized):
     with pytest.raises(InfeasiblePlanError, match="budget"):
         plan(optimized, budget=1.0, service_floors={"A": 0.9, "B": 0.9, "C": 0.9})

@@ -313,6 +313,7 @@ def _print_next_steps(settings: Settings, *, folder: Path, sku: str, location: s
         ),
         f'  curl -s "{planning}/api/v1/products/{sku}/page" -H "Authorization: Bearer $(cat {token_file})"',
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock explain {sku} {location} --horizon 7",
+        f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock replenish explain {sku} {location}",
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock ledger verify",
         f"  RESTOCK_WORKSPACE={folder} .venv/bin/restock models",
         f"  .venv/bin/mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db   # compare the runs",

@@ -1,8 +1,8 @@
 """The plan of a day: what to order of each sku for each location, at least expected cost within everything that binds.
 
 Stores are planned first. Where a warehouse has less than its stores want, it is shared out where a unit saves most;
-then the warehouse itself is planned, for what its stores' customers will take. What is ordered from outside is chosen
-together within budget, room, transport and suppliers' minimums.
+then the warehouse itself is planned, for what its stores' customers will take. At last all are chosen together within
+budget, room, transport and suppliers' minimums.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from restock.operations.replenishment.replay import is_warehouse
 from restock.operations.replenishment.simulation import planner_terms
 from restock.params import ReplenishmentParams
 from restock.replenishment.allocation import allocate_shortage
-from restock.replenishment.cost_curves import order_cost_curves
+from restock.replenishment.cost_curves import CostCurves, order_cost_curves
 from restock.replenishment.feasible_orders import Binding
 from restock.replenishment.order_lines import Objective, OpenOrders, OrderLines, OrderTerms
 from restock.replenishment.order_outcomes import order_outcomes
@@ -48,7 +48,7 @@ class PlannedLines:
         plan: what each would order on its own.
         order_quantity: shape (n,), units, after everything that lines share.
         bindings: what binds each.
-        shared: what was shared; None where nothing was.
+        shared: what was shared, with the first lines; None where nothing was.
     """
 
     rows: NDArray[np.intp]
@@ -82,12 +82,13 @@ def plan_lines(inputs: PlanInputs, policy: Policy, *, params: ReplenishmentParam
     nothing = np.zeros(lines.height)
     stores = _plan_rows(np.flatnonzero(~supplies), inputs, terms, params=params, asked=nothing)
     if not supplies.any():
-        return [stores]
+        return _share_all([stores], inputs, params=params)
     stores = _share_warehouses(stores, inputs)
     sources = lines["source"].to_numpy()[stores.rows]
     inside = sources != FROM_OUTSIDE
     asked = np.bincount(sources[inside], weights=stores.order_quantity[inside], minlength=lines.height)
-    return [stores, _plan_rows(np.flatnonzero(supplies), inputs, terms, params=params, asked=asked.astype(np.float64))]
+    warehouses = _plan_rows(np.flatnonzero(supplies), inputs, terms, params=params, asked=asked.astype(np.float64))
+    return _share_all([stores, warehouses], inputs, params=params)
 
 
 def order_lines_of(
@@ -123,12 +124,12 @@ def order_lines_of(
 def _plan_rows(
     rows: NDArray[np.intp], inputs: PlanInputs, terms: OrderTerms, *, params: ReplenishmentParams, asked: Quantities
 ) -> PlannedLines:
-    """Return the plan of some lines, within what those from outside share."""
+    """Return the plan of some lines, each on its own."""
     objective = Objective(params.objective)
     order_lines = order_lines_of(inputs, rows, params=params, asked=asked)
     own_terms = terms.select(rows)
     plan = plan_orders(order_lines, own_terms, objective=objective, n_threads=_N_THREADS)
-    planned = PlannedLines(
+    return PlannedLines(
         rows=rows,
         order_lines=order_lines,
         terms=own_terms,
@@ -137,16 +138,48 @@ def _plan_rows(
         bindings=tuple(binding.value for binding in plan.bindings),
         shared=None,
     )
-    limits, suppliers = _shared(inputs.lines[rows], params, on_order=order_lines.on_order)
+
+
+def _share_all(parts: list[PlannedLines], inputs: PlanInputs, *, params: ReplenishmentParams) -> list[PlannedLines]:
+    """Return the lines within everything that they share, of all parts together; what was shared is with the first."""
+    rows = np.concatenate([part.rows for part in parts])
+    on_order = np.concatenate([part.order_lines.on_order for part in parts])
+    limits, suppliers = _shared(inputs.lines[rows], params, on_order=on_order)
     if not limits and not suppliers:
-        return planned
-    curves = order_cost_curves(order_lines, own_terms, plan, objective=objective, n_threads=_N_THREADS)
-    shared = share_constraints(curves, limits=limits, suppliers=suppliers, time_limit_seconds=params.time_limit_seconds)
-    bindings = tuple(
-        own if by_all == Binding.NONE else str(by_all)
-        for own, by_all in zip(planned.bindings, shared.binding, strict=True)
+        return parts
+    objective = Objective(params.objective)
+    curves = [
+        order_cost_curves(part.order_lines, part.terms, part.plan, objective=objective, n_threads=_N_THREADS)
+        for part in parts
+    ]
+    quantities = np.concatenate([each.quantities for each in curves])
+    costs = np.concatenate([each.costs for each in curves])
+    given = np.concatenate([part.order_quantity for part in parts])
+    wanted = np.concatenate([part.plan.order_quantity for part in parts])
+    # What a warehouse can't send is no choice.
+    costs[(quantities > given[:, None] + 1e-9) & (given < wanted)[:, None]] = np.inf
+    shared = share_constraints(
+        CostCurves(quantities=quantities, costs=costs),
+        limits=limits,
+        suppliers=suppliers,
+        time_limit_seconds=params.time_limit_seconds,
     )
-    return replace(planned, order_quantity=shared.order_quantity, bindings=bindings, shared=shared)
+    is_sharing = np.zeros(len(rows), dtype=np.bool_)
+    for limit in limits:
+        is_sharing |= limit.use > 0
+    for supplier in suppliers:
+        is_sharing[supplier.lines] = True
+    chosen = np.where(is_sharing, shared.order_quantity, given)
+    found, first = [], 0
+    for part in parts:
+        own = slice(first, first + len(part.rows))
+        bindings = tuple(
+            alone if by_all == Binding.NONE else str(by_all)
+            for alone, by_all in zip(part.bindings, shared.binding[own], strict=True)
+        )
+        found.append(replace(part, order_quantity=chosen[own], bindings=bindings, shared=None if first else shared))
+        first += len(part.rows)
+    return found
 
 
 def _shared(
