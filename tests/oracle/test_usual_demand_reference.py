@@ -93,7 +93,9 @@ def test_silence_probabilities_equal_the_reference(is_over):
     length, level, lots = 9, 1.5, 6
     sold = np.array([[2.0, 1.0, *[0.0] * length, *([3.0] if is_over else [])]])
     usual = constant_usual(sold.shape[1], level=level, lots=lots)
-    found = find_silences(sold, exposure=np.ones(sold.shape), is_evidence=np.ones(sold.shape, bool), usual=usual)
+    found = find_silences(
+        sold, exposure=np.ones(sold.shape), is_evidence=np.ones(sold.shape, bool), usual=usual, period_days=1
+    )
     # The sale that begins the run lends its period, not its units.
     held = lots / (lots / level + 1)
     run = slice(2, 2 + length)

@@ -51,7 +51,7 @@ def test_promote_command_refused_exits_4_without_a_traceback(served):
     ("arguments", "match"),
     [
         (("promote", TYPE, "--reason", "x", "--family", "prophet"), "family must be one of"),
-        (("promote", "vision_counting", "--reason", "x"), "no stage trains candidates of vision_counting yet"),
+        (("promote", "vision_counting", "--reason", "x"), "no stage makes candidates of vision_counting yet"),
         (("rollback", "optimization", "--reason", "x"), "nothing of type optimization is served"),
     ],
 )

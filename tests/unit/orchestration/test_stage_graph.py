@@ -53,7 +53,7 @@ def test_read_stage_graph_unknown_reference_is_named(pipeline):
 def test_read_stage_graph_agrees_with_dvc():
     from dvc.repo import Repo
 
-    stages = read_stage_graph(ROOT / "dvc.yaml", params=read_param_values(ROOT / "params.yaml"), final="evaluate")
+    stages = read_stage_graph(ROOT / "dvc.yaml", params=read_param_values(ROOT / "params.yaml"), final="optimize")
     ours = {(before, stage.name) for stage in stages for before in stage.upstream}
     with Repo(str(ROOT)) as repo:
         graph = repo.index.graph

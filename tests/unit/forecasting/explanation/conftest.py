@@ -11,8 +11,9 @@ def fitted():
     known = {}
 
     def build(family, panel, params):
-        if (family, params) not in known:
-            known[family, params] = fit_forecaster(family, panel, params=params)
-        return known[family, params]
+        key = family, params.model_dump_json()
+        if key not in known:
+            known[key] = fit_forecaster(family, panel, params=params)
+        return known[key]
 
     return build
