@@ -18,6 +18,7 @@ from tests.serving.running import SKUS, STORES
 @pytest.fixture
 def call(planned_template, monkeypatch):
     monkeypatch.setenv("RESTOCK_WORKSPACE", str(planned_template))
+    monkeypatch.setenv("COLUMNS", "200")
     return invoke
 
 
@@ -25,6 +26,7 @@ def call(planned_template, monkeypatch):
 def change(planned, monkeypatch):
     """Return what calls in a workspace of its own, with an empty ledger."""
     monkeypatch.setenv("RESTOCK_WORKSPACE", str(planned))
+    monkeypatch.setenv("COLUMNS", "200")
     migrate(open_database(Settings(workspace=planned).ledger_url))
     return invoke
 
