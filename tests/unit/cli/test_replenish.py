@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from restock.adapters.database.engine import open_database
 from restock.adapters.database.migrate import migrate
 from restock.cli.app import app
+from restock.cli.console import output
 from restock.settings import Settings
 from tests.planned_workspace import KEPT, PLAN_DAY
 from tests.serving.running import SKUS, STORES
@@ -18,7 +19,7 @@ from tests.serving.running import SKUS, STORES
 @pytest.fixture
 def call(planned_template, monkeypatch):
     monkeypatch.setenv("RESTOCK_WORKSPACE", str(planned_template))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(output, "width", 200)
     return invoke
 
 
@@ -26,7 +27,7 @@ def call(planned_template, monkeypatch):
 def change(planned, monkeypatch):
     """Return what calls in a workspace of its own, with an empty ledger."""
     monkeypatch.setenv("RESTOCK_WORKSPACE", str(planned))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(output, "width", 200)
     migrate(open_database(Settings(workspace=planned).ledger_url))
     return invoke
 
