@@ -159,6 +159,7 @@ def test_monitor_forecast_with_too_little_to_judge_asks_for_nothing(done):
     assert tasks == {"monitor": "success", "is_retraining_needed": "success", "request_retraining": "skipped"}
 
 
+@pytest.mark.real
 def test_a_training_that_is_tuned_searches_and_trains_with_what_is_better(done, run_dags):
     home, _, _ = done
     before = (home / "params.yaml").read_bytes()
