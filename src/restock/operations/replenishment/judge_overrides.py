@@ -262,9 +262,8 @@ def _costs(kept: KeptLines, outcome: _Outcome, rows: NDArray[np.intp], quantity:
 def _happened(settings: Settings, kept: KeptLines) -> _Outcome:
     """Return what came after a plan: demand, and lead times at their median, as an order's own is not told apart."""
     lines, order_lines = kept.lines, kept.order_lines
-    sold = _sales_of(settings, kept)
-    after = sold.filter(pl.col("period") >= 0)
-    n_known = 0 if after.is_empty() else int(after["period"].to_numpy().max()) + 1
+    sold, n_known = _sales_of(settings, kept)
+    after = sold.filter(pl.col("period").is_between(0, n_known - 1))
     units, hidden = np.zeros((lines.height, n_known)), np.zeros((lines.height, n_known), dtype=np.bool_)
     place = (after["line"].to_numpy(), after["period"].to_numpy())
     units[place] = after["units_sold"].to_numpy()
@@ -312,20 +311,25 @@ def _on_one_path(order_lines: OrderLines, units: Quantities, lead_times: NDArray
     )
 
 
-def _sales_of(settings: Settings, kept: KeptLines) -> pl.DataFrame:
-    """Return columns line, period (0: the first after the plan), units_sold, stockout_share, around a plan."""
+def _sales_of(settings: Settings, kept: KeptLines) -> tuple[pl.DataFrame, int]:
+    """Return columns line, period (0: the first after the plan), units_sold, stockout_share, around a plan.
+
+    And how many periods after it are known as a whole, of whatever was sold: a line without a row sold nothing.
+    """
     days, first = kept.frequency.days, kept.kept.as_of + timedelta(days=1)
     path = settings.data_dir / "validated" / f"{SALES.name}.parquet"
     places = kept.lines.with_row_index("line").select("sku", "location", pl.col("line").cast(pl.Int64))
-    return (
-        read_table(path, SALES)
-        .filter(pl.col("date") >= first - timedelta(days=_AVERAGED_PERIODS * days))
+    sales = read_table(path, SALES)
+    last = kept.kept.as_of if sales.is_empty() else sales.select(pl.col("date").max()).item()
+    sold = (
+        sales.filter(pl.col("date") >= first - timedelta(days=_AVERAGED_PERIODS * days))
         .join(places, on=["sku", "location"], how="inner")
         .with_columns(period=(pl.col("date") - pl.lit(first)).dt.total_days().floordiv(days))
         .filter(pl.col("period") >= -_AVERAGED_PERIODS)
         .group_by("line", "period")
         .agg(pl.col("units_sold").sum(), pl.col("stockout_share").max())
     )
+    return sold, max(0, (last - kept.kept.as_of).days // days)
 
 
 def _average_orders(kept: KeptLines, outcome: _Outcome) -> Quantities:

@@ -138,6 +138,17 @@ def test_judge_plan_demand_that_a_stockout_hid_is_at_least_what_was_expected(pla
     assert row["demand_units"] > 5
 
 
+def test_judge_decisions_line_that_sold_nothing_while_others_did_is_judged_on_no_demand(planned):
+    settings = sell(planned)
+    path = settings.data_dir / "validated" / "sales.parquet"
+    sales = read_table(path, SALES)
+    is_line = (pl.col("sku") == LINE[0]) & (pl.col("location") == LINE[1])
+    write_table(sales.filter(~(is_line & (pl.col("date") > PLAN_DAY))), SALES, path)
+    (judged,) = judge_decisions(settings, [decide(5)])
+    assert judged.waits_for is None
+    assert judged.demand_units == 0
+
+
 def test_judge_plan_before_anything_was_sold_judges_nothing(planned_template):
     judged = judge_plan(Settings(workspace=planned_template), as_of=PLAN_DAY)
     assert judged.is_empty()
