@@ -293,6 +293,9 @@ def test_write_daily_plan_of_unknown_stock_leaves_the_line_out_by_name(optimized
     made = plan(optimized)
     assert made.skipped.select("sku", "location").rows() == [("SKU-2", "STORE-1")]
     assert "stock is not known" in made.skipped["reason"][0]
+    write_table(stock.filter(~((pl.col("sku") == "SKU-3") & (pl.col("location") == "WH"))), STOCK, path)
+    skipped = plan(optimized).skipped.filter(pl.col("sku") == "SKU-3")
+    assert skipped["reason"].str.contains("stock of its warehouse is not known").to_list() == [True, True, False]
     write_table(STOCK.empty(), STOCK, path)
     with pytest.raises(DataError, match="nothing can be planned"):
         plan(optimized)

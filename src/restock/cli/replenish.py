@@ -295,11 +295,11 @@ def overrides(
 
 def _judged_plan(day: date, judge: Any) -> dict[str, Any]:
     """Return what became of the plan of a day, or why that can't be said: its forecast may have been replaced."""
-    from restock.errors import DataError
+    from restock.errors import DataError, NotFoundError
 
     try:
         figures: dict[str, Any] = judge(day)
-    except DataError as error:
+    except (DataError, NotFoundError) as error:
         return {"lines": 0, "problem": str(error)}
     return figures
 

@@ -105,6 +105,7 @@ def summarise(judged: Judgement) -> dict[str, Any]:
     """Return the metrics: the tuned policy, what every rule costs, and where the planner's cost comes from."""
     rules = judged.summary()
     classical = min(CLASSICAL, key=lambda name: rules[name]["cost"])
+    cheapest = rules[classical]["cost"]
     return {
         "is_available": True,
         "shortage_multiples": {str(group): value for group, value in sorted(judged.multiples.items())},
@@ -112,7 +113,7 @@ def summarise(judged: Judgement) -> dict[str, Any]:
         "tuned_on_judged": judged.tuned_on_judged,
         "rules": rules,
         "best_classical": classical,
-        "change_against_best_classical": round(rules[PLANNER]["cost"] / rules[classical]["cost"] - 1, 6),
+        "change_against_best_classical": round(rules[PLANNER]["cost"] / cheapest - 1, 6) if cheapest else 0.0,
         "gap": cost_gap(rules),
     }
 

@@ -28,6 +28,7 @@ from restock.operations.replenishment.plan_inputs import PlanInputs, gather_inpu
 from restock.operations.replenishment.policy import Policy, load_served_policy
 from restock.params import Params, ReplenishmentParams
 from restock.replenishment.policy_tuning import LineGroup
+from restock.replenishment.walk_forward import FROM_OUTSIDE
 from restock.settings import Settings
 from restock.tables import PLAN, PURCHASE_ORDERS
 from restock.timeline import Frequency
@@ -197,7 +198,9 @@ def _describe(
 ) -> dict[str, Any]:
     """Return what plan.json says, without the checksums."""
     ordered = table.filter(pl.col("order_quantity") > 0)
-    value = ordered.join(inputs.lines.select("sku", "location", "unit_cost"), on=["sku", "location"], how="left")
+    # What one's own warehouse sends is not bought.
+    bought = inputs.lines.filter(pl.col("source") == FROM_OUTSIDE).select("sku", "location", "unit_cost")
+    value = ordered.join(bought, on=["sku", "location"], how="inner")
     paths = {
         table.name: settings.data_dir / "validated" / f"{table.name}.parquet"
         for table in (*LINE_TABLES, PURCHASE_ORDERS)

@@ -6,9 +6,10 @@ are drawn once and kept. Lines that can't be planned are left out by name, with 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from restock.schema import Table
 from restock.statistics.paths import iterate_paths
 from restock.tables import PURCHASE_ORDERS, SUPPLY_TERMS
 from restock.timeline import Frequency
+
+logger = logging.getLogger(__name__)
 
 _TYPE = ModelType.DEMAND_FORECASTING
 LINES_FILE, DELIVERIES_FILE, OPEN_FILE = "lines.parquet", "deliveries.parquet", "open_orders.parquet"
@@ -89,6 +92,16 @@ def gather_inputs(data_dir: Path, models_dir: Path, *, params: Params, as_of: da
     attributed = _with_series(every, data_dir, model, as_of=as_of)
     reasons = _reasons_to_skip(attributed, as_of=as_of)
     kept = attributed.filter(reasons.is_null())
+    old = kept.filter(pl.col("stock_as_of") < as_of - timedelta(days=model.frequency.days))
+    if old.height:
+        logger.warning(
+            "%d of %d lines are planned with stock of an earlier day, the oldest of %s: what was sold and came since "
+            "is not in it. Ingest table stock of %s.",
+            old.height,
+            kept.height,
+            old["stock_as_of"].min(),
+            as_of,
+        )
     skipped = attributed.select("sku", "location").with_columns(reason=reasons).filter(reasons.is_not_null())
     if kept.is_empty():
         raise DataError(f"nothing can be planned as of {as_of}: {skipped['reason'][0]}")
@@ -290,8 +303,17 @@ def _reasons_to_skip(lines: pl.DataFrame, *, as_of: date) -> pl.Series:
         .then(pl.lit("nothing is forecast for it: it was never sold there and is not sold by any store it supplies"))
         .when(pl.col("stock_as_of").is_null())
         .then(pl.lit(f"its stock is not known as of {as_of}: ingest table stock of that day or an earlier one"))
+        .when(pl.Series(_has_unknown_warehouse(lines)))
+        .then(pl.lit(f"the stock of its warehouse is not known as of {as_of}: ingest table stock of it"))
         .alias("reason")
     )["reason"]
+
+
+def _has_unknown_warehouse(lines: pl.DataFrame) -> NDArray[np.bool_]:
+    """Return which lines are supplied by a warehouse whose stock is not known, shape (n_lines,)."""
+    sources, is_unknown = lines["source"].to_numpy(), lines["stock_as_of"].is_null().to_numpy()
+    found: NDArray[np.bool_] = (sources != FROM_OUTSIDE) & is_unknown[np.maximum(sources, 0)]
+    return found
 
 
 def _with_sources(kept: pl.DataFrame) -> pl.DataFrame:
