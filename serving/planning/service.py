@@ -23,6 +23,7 @@ from serving.asgi import Gateway, ServiceFrame
 from serving.planning.events import EventBroker
 from serving.planning.frame import build_frame
 from serving.planning.recommending import RecommendReply, RecommendRequest, reply_of_recommendations
+from serving.planning.turns import computing
 from serving.replies import answered
 from serving.telemetry import quieten_client_mistakes
 
@@ -70,11 +71,13 @@ class PlanningService:
     @bentoml.api(route="/recommend")  # type: ignore[untyped-decorator]
     def recommend(self, request: RecommendRequest, /) -> RecommendReply:
         """Say what to order of some lines as they are now."""
-        return answered(
-            lambda: reply_of_recommendations(
-                recommend(self._settings, [line.to_line() for line in request.lines], as_of=request.as_of)
-            )
-        )
+        lines = [line.to_line() for line in request.lines]
+
+        def answer() -> RecommendReply:
+            with computing():
+                return reply_of_recommendations(recommend(self._settings, lines, as_of=request.as_of))
+
+        return answered(answer)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:

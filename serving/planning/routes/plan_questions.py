@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import BoundedSemaphore
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query
 from pydantic import Field, model_validator
 
-from restock.errors import NotReadyError
 from restock.operations.replenishment.explain_plan import explain_plan_line
 from restock.operations.replenishment.frontier import draw_frontier
 from restock.operations.replenishment.judge_overrides import judge_decisions, summarise_decisions
@@ -18,6 +14,7 @@ from restock.operations.replenishment.kept_lines import LineChoice, read_kept_li
 from restock.operations.replenishment.what_if import Question, ask_what_if
 from restock.operations.stock.overrides import read_decisions
 from serving.planning.context import Context
+from serving.planning.turns import computing
 from serving.planning.values import Code, Day, Instant, PathCode, Reply, Request
 
 router = APIRouter(tags=["planning"])
@@ -25,9 +22,6 @@ router = APIRouter(tags=["planning"])
 MOST_LINES = 2_000
 MOST_SCENARIOS = 6
 _MOST_SKUS = 200
-# Plans are computed on all cores; more at a time only make each other wait.
-_COMPUTING = BoundedSemaphore(2)
-_PATIENCE_SECONDS = 20
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -247,25 +241,10 @@ class JudgedOverridesReply(Reply):
 _AsOf = Annotated[Day | None, Query(description="Day of the plan; left out: the latest.")]
 
 
-@contextmanager
-def _computing() -> Iterator[None]:
-    """Wait for a turn to compute.
-
-    Raises:
-        NotReadyError: there is none for long.
-    """
-    if not _COMPUTING.acquire(timeout=_PATIENCE_SECONDS):
-        raise NotReadyError("others are asking the planner; ask again shortly.")
-    try:
-        yield
-    finally:
-        _COMPUTING.release()
-
-
 @router.get("/plans/{sku}/{location}/explanation", summary="Why a plan orders what it orders.")
 def get_explanation(context: Context, sku: PathCode, location: PathCode, as_of: _AsOf = None) -> ExplanationReply:
     """Explain one line of a kept plan; the numbers are the plan's, now and later."""
-    with _computing():
+    with computing():
         explained = explain_plan_line(context.settings, sku=sku, location=location, as_of=as_of)
     return ExplanationReply.model_validate(explained.to_json())
 
@@ -273,7 +252,7 @@ def get_explanation(context: Context, sku: PathCode, location: PathCode, as_of: 
 @router.post("/plans/what-if", summary="The plan under other targets, lead times, prices or demand.")
 def post_what_if(context: Context, request: WhatIfRequest) -> WhatIfReply:
     """Plan some lines anew under each scenario and run them forward; nothing is written."""
-    with _computing():
+    with computing():
         kept = read_kept_lines(context.settings, request.lines.to_choice(), as_of=request.as_of, most_lines=MOST_LINES)
         asked = ask_what_if(kept, [scenario.to_question() for scenario in request.scenarios])
     return WhatIfReply.model_validate(asked.to_json())
@@ -293,7 +272,7 @@ def get_frontier(
 ) -> FrontierReply:
     """Return the exact trade between cost and fill rate of any lines together."""
     choice = LineChoice(skus=tuple(sku or ()), location=location, supplier=supplier, category=category)
-    with _computing():
+    with computing():
         kept = read_kept_lines(context.settings, choice, as_of=as_of, most_lines=MOST_LINES)
         drawn = draw_frontier(kept, most_points=points)
     return FrontierReply.model_validate(drawn.to_json())
@@ -310,7 +289,7 @@ def get_overrides_judged(
     """Judge decisions that were not withdrawn on the demand that came since."""
     with context.reading() as connection:
         decisions = read_decisions(connection, as_of=as_of, sku=sku, location=location, limit=limit)
-    with _computing():
+    with computing():
         judged = judge_decisions(context.settings, decisions)
     items: list[dict[str, Any]] = [each.to_json() for each in judged]
     return JudgedOverridesReply.model_validate({"items": items, "planners": summarise_decisions(judged)})

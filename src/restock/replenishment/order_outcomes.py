@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from restock.replenishment.feasible_orders import real_costs
 from restock.replenishment.order_cycles import map_chunks
 from restock.replenishment.order_lines import Integers, OrderLines, OrderTerms
 from restock.replenishment.order_windows import project_windows
-from restock.replenishment.window_costs import WindowCosts, window_outcome
+from restock.replenishment.window_costs import window_outcome
 
 Quantities = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def order_outcomes(
         order_quantity: shape (n_series,), units.
         n_threads: threads that work on lines side by side.
     """
-    costs = WindowCosts(holding_cost=terms.holding_cost, shortage_cost=terms.shortage_cost, waste_cost=terms.waste_cost)
+    costs = real_costs(terms)
 
     def expect(rows: Integers) -> OrderOutcomes:
         windows = project_windows(
@@ -59,8 +60,7 @@ def order_outcomes(
             covered_reviews=covered_reviews[rows],
             shelf_life_periods=terms.shelf_life_periods[rows],
         )
-        own = WindowCosts(**{field.name: getattr(costs, field.name)[rows] for field in fields(WindowCosts)})
-        found = window_outcome(windows, order_quantity[rows], own)
+        found = window_outcome(windows, order_quantity[rows], costs.select(rows))
         return OrderOutcomes(**{field.name: getattr(found, field.name) for field in fields(OrderOutcomes)})
 
     parts, order = map_chunks(expect, lines, covered_reviews, n_threads=n_threads)

@@ -31,6 +31,7 @@ from restock.replenishment.feasible_orders import (
 )
 from restock.replenishment.order_cycles import covered_reviews, map_chunks
 from restock.replenishment.order_lines import Integers, Objective, OrderLines, OrderTerms
+from restock.replenishment.order_outcomes import order_outcomes
 from restock.replenishment.order_windows import OrderWindows, project_windows
 from restock.replenishment.path_safety import path_safety_stock
 from restock.replenishment.window_costs import (
@@ -146,26 +147,14 @@ def with_orders(
         bindings: of each line, where something shared binds it; `NONE` keeps what the plan says. None: all keep it.
         n_threads: threads that work on lines side by side.
     """
-    costs = real_costs(terms)
-
-    def outcome(rows: Integers) -> WindowOutcome:
-        windows = project_windows(
-            lines.select(rows),
-            covered_reviews=plan.covered_reviews[rows],
-            shelf_life_periods=terms.shelf_life_periods[rows],
-        )
-        return window_outcome(windows, order_quantity[rows], costs.select(rows))
-
-    parts, order = map_chunks(outcome, lines, plan.covered_reviews, n_threads=n_threads)
-    back = np.argsort(order)
-    after = WindowOutcome(
-        **{one.name: np.concatenate([getattr(part, one.name) for part in parts])[back] for one in fields(WindowOutcome)}
+    after = order_outcomes(
+        lines, terms, covered_reviews=plan.covered_reviews, order_quantity=order_quantity, n_threads=n_threads
     )
     shared = np.array([BINDINGS.index(one) for one in bindings or [Binding.NONE] * lines.n_series], dtype=np.int64)
     return replace(
         plan,
         order_quantity=np.asarray(order_quantity, dtype=np.float64),
-        expected_cost=after.cost + np.where(order_quantity > 0, terms.fixed_order_cost, 0.0),
+        expected_cost=after.cost,
         expected_missed=after.missed,
         expected_waste=after.wasted,
         fill_rate=after.fill_rate,

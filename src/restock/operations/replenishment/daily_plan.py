@@ -27,7 +27,6 @@ from restock.operations.replenishment.plan import PlannedLines, plan_lines, to_t
 from restock.operations.replenishment.plan_inputs import PlanInputs, gather_inputs, read_inputs, write_inputs
 from restock.operations.replenishment.policy import Policy, load_served_policy
 from restock.params import Params, ReplenishmentParams
-from restock.replenishment.policy_tuning import LineGroup
 from restock.replenishment.walk_forward import FROM_OUTSIDE
 from restock.settings import Settings
 from restock.tables import PLAN, PURCHASE_ORDERS
@@ -178,11 +177,7 @@ def replay_plan(settings: Settings, *, as_of: date) -> ReplayedPlan:
         frequency=Frequency(described["frequency"]),
     )
     params = ReplenishmentParams.model_validate(described["params"])
-    multiples = described["policy"]["shortage_multiples"]
-    policy = Policy(
-        version=described["policy"]["version"],
-        shortage_multiples={LineGroup(name): value for name, value in multiples.items()},
-    )
+    policy = Policy.from_json(described["policy"])
     planned = plan_lines(inputs, policy, params=params)
     return ReplayedPlan(kept=kept, inputs=inputs, planned=planned, params=params, policy=policy)
 
@@ -216,10 +211,7 @@ def _describe(
         "unordered_cost": round(float(table["unordered_cost"].sum()), 2),
         "frequency": inputs.frequency.value,
         "forecast": inputs.forecast,
-        "policy": {
-            "version": policy.version,
-            "shortage_multiples": {group.value: value for group, value in policy.shortage_multiples.items()},
-        },
+        "policy": policy.to_json(),
         "params": params.replenishment.model_dump(mode="json"),
         "seed": params.seed,
         "data_hashes": {name: sha256_of(path) for name, path in paths.items() if path.exists()},

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from restock.errors import DataError, NotFoundError
+from restock.forecasting.panel import CATEGORY_SEPARATOR
 from restock.operations.replenishment.daily_plan import DailyPlan, list_plans, read_daily_plan
 from restock.operations.replenishment.plan import order_lines_of
 from restock.operations.replenishment.plan_inputs import LINES_FILE, PlanInputs, read_inputs
@@ -24,7 +24,7 @@ from restock.operations.replenishment.replay import is_warehouse
 from restock.operations.replenishment.simulation import planner_terms
 from restock.params import ReplenishmentParams
 from restock.replenishment.order_lines import Objective, OrderLines, OrderTerms
-from restock.replenishment.policy_tuning import LineGroup, line_multiples
+from restock.replenishment.policy_tuning import line_multiples
 from restock.replenishment.walk_forward import FROM_OUTSIDE
 from restock.settings import Settings
 from restock.timeline import Frequency
@@ -60,7 +60,8 @@ class LineChoice:
         if self.supplier is not None:
             conditions.append(pl.col("supplier") == self.supplier)
         if self.category is not None:
-            conditions.append(pl.col("category_path").str.starts_with(self.category))
+            path = pl.col("category_path")
+            conditions.append((path == self.category) | path.str.starts_with(self.category + CATEGORY_SEPARATOR))
         found = np.ones(lines.height, dtype=np.bool_)
         for condition in conditions:
             found &= lines.select(is_chosen=condition)["is_chosen"].to_numpy()
@@ -165,7 +166,7 @@ def read_kept_lines(
         wanted=lambda _: rows,
     )
     params = ReplenishmentParams.model_validate(described["params"])
-    policy = _policy_of(described["policy"])
+    policy = Policy.from_json(described["policy"])
     own = np.flatnonzero(chosen[rows])
     return _assemble(kept, every, inputs, own=own, rows=rows, params=params, policy=policy)
 
@@ -213,11 +214,6 @@ def _read_lines(folder: Path) -> pl.DataFrame:
         return pl.read_parquet(folder / LINES_FILE)
     except FileNotFoundError as error:
         raise NotFoundError(f"{folder / LINES_FILE} is missing: plan the day anew.") from error
-
-
-def _policy_of(described: dict[str, Any]) -> Policy:
-    multiples = {LineGroup(name): value for name, value in described["shortage_multiples"].items()}
-    return Policy(version=described["version"], shortage_multiples=multiples)
 
 
 def _words(choice: LineChoice) -> str:

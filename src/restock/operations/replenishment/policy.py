@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from restock.adapters.registry import ModelType, read_current, verify_version
 from restock.adapters.storage import read_json, write_json
@@ -27,6 +27,17 @@ class Policy:
 
     version: str | None
     shortage_multiples: Mapping[LineGroup, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        multiples = {group.value: value for group, value in self.shortage_multiples.items()}
+        return {"version": self.version, "shortage_multiples": multiples}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Return what `to_json` gave."""
+        multiples = {LineGroup(name): value for name, value in stored["shortage_multiples"].items()}
+        return cls(version=stored["version"], shortage_multiples=multiples)
 
 
 UNTUNED = Policy(version=None, shortage_multiples={})
